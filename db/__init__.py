@@ -1,0 +1,1 @@
+"""What is kept: tables, stores (functions that take a Session), blobs, migrations. The only home of SQL."""

@@ -1,0 +1,56 @@
+"""Content-addressed bytes: a blob's name is its SHA-256, so the same bytes are kept once and can be checked."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import uuid
+
+import fsspec
+from fsspec.core import url_to_fs
+
+from nucleus_app.errors import NotFound, StorageFull
+
+
+class BlobStore:
+    """Blobs under an fsspec URL: a local folder, or an object store by configuration."""
+
+    def __init__(self, url: str) -> None:
+        self._files: fsspec.AbstractFileSystem
+        self._files, root = url_to_fs(url)
+        self._root = str(root).rstrip("/")
+
+    def put(self, content: bytes) -> str:
+        """Keep bytes; returns their name. A crash leaves the whole blob or none."""
+        name = hashlib.sha256(content).hexdigest()
+        path = self._path(name)
+        if self._files.exists(path):
+            return name
+        partial = f"{self._root}/partial/{uuid.uuid4().hex}"
+        try:
+            self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+            self._files.makedirs(f"{self._root}/partial", exist_ok=True)
+            self._files.pipe_file(partial, content)
+            self._files.mv(partial, path)
+        except OSError as error:
+            if self._files.exists(partial):
+                self._files.rm(partial)
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull(
+                    "The disk is full: nothing was stored. Free some space and send the image again."
+                ) from error
+            raise
+        return name
+
+    def get(self, name: str) -> bytes:
+        """The bytes of that name. Raises NotFound when they are gone or damaged."""
+        try:
+            content: bytes = self._files.cat_file(self._path(name))
+        except FileNotFoundError as error:
+            raise NotFound(f"Image data {name[:12]}… is missing from the store: restore it from a backup.") from error
+        if hashlib.sha256(content).hexdigest() != name:
+            raise NotFound(f"Image data {name[:12]}… is damaged: restore it from a backup.")
+        return content
+
+    def _path(self, name: str) -> str:
+        return f"{self._root}/{name[:2]}/{name}"

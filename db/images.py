@@ -1,0 +1,104 @@
+"""Store of images: functions that take a Session and never commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.tables import ImageRow
+from nucleus_app.domain.scale import PixelSize
+from nucleus_app.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image as the rest of the app sees it. ``sha256`` is of the file that came, ``blob`` names its pixels."""
+
+    id: int
+    sha256: str
+    blob: str
+    label: str
+    format: str
+    width_px: int
+    height_px: int
+    pixel_size: PixelSize | None
+    notes: tuple[str, ...]
+    is_synthetic: bool
+    taken_in: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    sha256: str
+    blob: str
+    label: str
+    format: str
+    width_px: int
+    height_px: int
+    pixel_size: PixelSize | None
+    notes: tuple[str, ...]
+    is_synthetic: bool = False
+
+
+def add_image(session: Session, image: NewImage, now: datetime) -> StoredImage:
+    row = ImageRow(
+        sha256=image.sha256,
+        blob=image.blob,
+        label=image.label,
+        format=image.format,
+        width_px=image.width_px,
+        height_px=image.height_px,
+        mpp=image.pixel_size.mpp if image.pixel_size else None,
+        mpp_source=image.pixel_size.source if image.pixel_size else None,
+        notes=list(image.notes),
+        is_synthetic=image.is_synthetic,
+        taken_in=now,
+    )
+    session.add(row)
+    session.flush()
+    return _stored(row)
+
+
+def get_image(session: Session, image_id: int) -> StoredImage:
+    """Raises NotFound."""
+    return _stored(_get_row(session, image_id))
+
+
+def find_image_by_hash(session: Session, sha256: str) -> StoredImage | None:
+    """The latest image that came as a file of this hash."""
+    row = session.scalars(
+        select(ImageRow).where(ImageRow.sha256 == sha256).order_by(ImageRow.id.desc()).limit(1)
+    ).first()
+    return _stored(row) if row else None
+
+
+def list_images(session: Session, limit: int = 1000) -> list[StoredImage]:
+    """Latest first."""
+    return [_stored(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id.desc()).limit(limit))]
+
+
+def rename_image(session: Session, image_id: int, label: str) -> None:
+    _get_row(session, image_id).label = label
+
+
+def set_pixel_size(session: Session, image_id: int, pixel_size: PixelSize) -> None:
+    row = _get_row(session, image_id)
+    row.mpp, row.mpp_source = pixel_size
+
+
+def _get_row(session: Session, image_id: int) -> ImageRow:
+    row = session.get(ImageRow, image_id)
+    if row is None:
+        raise NotFound(f"There is no case {image_id}: choose one from the list.")
+    return row
+
+
+def _stored(row: ImageRow) -> StoredImage:
+    pixel_size = PixelSize(row.mpp, row.mpp_source or "") if row.mpp is not None else None
+    return StoredImage(
+        row.id, row.sha256, row.blob, row.label, row.format, row.width_px, row.height_px, pixel_size,
+        tuple(row.notes), row.is_synthetic, row.taken_in,
+    )  # fmt: skip

@@ -1,0 +1,65 @@
+"""Bringing a database to the schema of this code, with a backup first."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from dbos import DBOS
+from sqlalchemy import Engine, text
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+logger = logging.getLogger(__name__)
+
+
+def migrate(engine: Engine) -> None:
+    """Create or upgrade our tables and those of the job queue, which share one database."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    head = ScriptDirectory.from_config(config).get_current_head()
+    with engine.connect() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+    if current != head:
+        if current is not None:
+            _back_up(engine, current)
+        _upgrade(engine, config)
+    DBOS.migrate(engine.url.render_as_string(hide_password=False))
+
+
+def _upgrade(engine: Engine, config: Config) -> None:
+    with engine.connect() as connection:
+        sqlite = engine.dialect.name == "sqlite"
+        if sqlite:
+            # Batch mode rebuilds tables; with enforcement on that would delete the rows of their children.
+            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        if sqlite:
+            broken = connection.execute(text("PRAGMA foreign_key_check")).fetchall()
+            if broken:
+                raise RuntimeError(
+                    f"migration would leave {len(broken)} rows without their parent; nothing was changed"
+                )
+        connection.commit()
+    if sqlite:
+        engine.dispose()  # the next connections enforce foreign keys again
+
+
+def _back_up(engine: Engine, revision: str) -> None:
+    if engine.dialect.name != "sqlite" or not engine.url.database:
+        return
+    with engine.connect() as connection:
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.exec_driver_sql("BEGIN")
+    source = Path(engine.url.database)
+    copy = source.with_name(f"{source.name}.before-{revision}")
+    shutil.copy2(source, copy)
+    logger.info("database backed up before migration as %s", copy.name)

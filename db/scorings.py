@@ -1,0 +1,143 @@
+"""Store of scorings: queue one, note its tiles, finish it, read it back. Functions never commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, delete, func, select
+from sqlalchemy.orm import Session
+
+from db.tables import ScoringRow, ScoringState, TileRow
+from nucleus_app.domain.nuclei import Counts, Nuclei
+from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
+from nucleus_app.domain.scale import PixelSize
+from nucleus_app.errors import NotFound
+
+Thresholds = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionUsed:
+    """Which weights, cut where, by which app."""
+
+    name: str
+    sha256: str
+    thresholds: Thresholds
+    app_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoredScoring:
+    """A scoring without its nuclei. ``counts`` and ``version`` are None until it is done."""
+
+    id: int
+    image_id: int
+    state: ScoringState
+    pixel_size: PixelSize
+    tiles_done: int
+    tiles_total: int | None
+    queued: datetime
+    started: datetime | None
+    finished: datetime | None
+    error: str | None
+    counts: Counts | None
+    version: VersionUsed | None
+
+
+def queue_scoring(session: Session, image_id: int, pixel_size: PixelSize, now: datetime) -> int:
+    """A new scoring of an image; returns its id."""
+    row = ScoringRow(
+        image_id=image_id, state=ScoringState.QUEUED.value, mpp=pixel_size.mpp, mpp_source=pixel_size.source, queued=now
+    )
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def start_scoring(session: Session, scoring_id: int, tiles_total: int, now: datetime) -> None:
+    """Note that work began. Again is fine: a resumed job starts where it was."""
+    row = _get_row(session, scoring_id)
+    row.state, row.tiles_total, row.error = ScoringState.RUNNING.value, tiles_total, None
+    row.started = row.started or now
+
+
+def put_tile(session: Session, scoring_id: int, tile: int, nuclei: Nuclei, now: datetime) -> None:
+    """Keep one tile's nuclei. Again is fine: the same tile replaces itself."""
+    session.merge(TileRow(scoring_id=scoring_id, tile=tile, nuclei=pack_nuclei(nuclei), finished=now))
+
+
+def read_tiles(session: Session, scoring_id: int) -> list[Nuclei]:
+    """Nuclei of the finished tiles, in tile order."""
+    rows = session.scalars(select(TileRow).where(TileRow.scoring_id == scoring_id).order_by(TileRow.tile))
+    return [unpack_nuclei(row.nuclei) for row in rows]
+
+
+def finish_scoring(session: Session, scoring_id: int, nuclei: Nuclei, version: VersionUsed, now: datetime) -> None:
+    """Store the result and drop the tiles. Again is fine: a done scoring is left as it is."""
+    row = _get_row(session, scoring_id)
+    if row.state == ScoringState.DONE.value:
+        return
+    row.positive, row.negative, row.other = nuclei.counts()
+    row.nuclei = pack_nuclei(nuclei)
+    row.version_name, row.version_sha256 = version.name, version.sha256
+    row.thresholds, row.app_version = list(version.thresholds), version.app_version
+    row.state, row.finished = ScoringState.DONE.value, now
+    session.execute(delete(TileRow).where(TileRow.scoring_id == scoring_id))
+
+
+def fail_scoring(session: Session, scoring_id: int, reason: str, now: datetime) -> None:
+    row = _get_row(session, scoring_id)
+    row.state, row.error, row.finished = ScoringState.FAILED.value, reason[:1000], now
+
+
+def get_scoring(session: Session, scoring_id: int) -> StoredScoring:
+    """Raises NotFound."""
+    return _stored(session, _get_row(session, scoring_id))
+
+
+def find_latest_scoring(session: Session, image_id: int) -> StoredScoring | None:
+    row = session.scalars(_latest_of([image_id])).first()
+    return _stored(session, row) if row else None
+
+
+def list_latest_scorings(session: Session, image_ids: list[int]) -> dict[int, StoredScoring]:
+    """The latest scoring of each of the given images that has one."""
+    return {row.image_id: _stored(session, row) for row in session.scalars(_latest_of(image_ids))}
+
+
+def get_nuclei(session: Session, scoring_id: int) -> bytes:
+    """Packed nuclei of a done scoring. Raises NotFound while there are none."""
+    packed = session.scalar(select(ScoringRow.nuclei).where(ScoringRow.id == scoring_id))
+    if packed is None:
+        raise NotFound(f"Scoring {scoring_id} has no result (yet): wait until it is done.")
+    return packed
+
+
+def _latest_of(image_ids: list[int]) -> Select[ScoringRow]:
+    latest = select(func.max(ScoringRow.id)).where(ScoringRow.image_id.in_(image_ids)).group_by(ScoringRow.image_id)
+    return select(ScoringRow).where(ScoringRow.id.in_(latest))
+
+
+def _get_row(session: Session, scoring_id: int) -> ScoringRow:
+    row = session.get(ScoringRow, scoring_id)
+    if row is None:
+        raise NotFound(f"There is no scoring {scoring_id}.")
+    return row
+
+
+def _stored(session: Session, row: ScoringRow) -> StoredScoring:
+    state = ScoringState(row.state)
+    done = row.tiles_total or 0
+    if state in (ScoringState.QUEUED, ScoringState.RUNNING):
+        done = session.scalar(select(func.count()).where(TileRow.scoring_id == row.id)) or 0
+    counts = version = None
+    if row.positive is not None and row.negative is not None and row.other is not None:
+        counts = Counts(row.positive, row.negative, row.other)
+        version = VersionUsed(
+            row.version_name or "", row.version_sha256 or "", tuple(row.thresholds or ()), row.app_version or ""
+        )
+    return StoredScoring(
+        row.id, row.image_id, state, PixelSize(row.mpp, row.mpp_source), done, row.tiles_total,
+        row.queued, row.started, row.finished, row.error, counts, version,
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""Tables. Meaning of every column: docs/data_model.md."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import Enum
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    TypeDecorator,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC in Python, whatever the database keeps."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Table(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+
+
+class ScoringState(Enum):
+    """Where a scoring stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class ImageRow(Table):
+    """An image that was taken in. Its pixels are a blob; nothing of the file's metadata is kept but the pixel size."""
+
+    __tablename__ = "image"
+    __table_args__ = (
+        CheckConstraint("width_px > 0 AND height_px > 0", name="size"),
+        Index("ix_image_sha256", "sha256"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    blob: Mapped[str] = mapped_column(String(64))
+    label: Mapped[str] = mapped_column(String(200))
+    format: Mapped[str] = mapped_column(String(16))
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    mpp: Mapped[float | None]
+    mpp_source: Mapped[str | None] = mapped_column(String(64))
+    notes: Mapped[list[str]] = mapped_column(JSON)
+    is_synthetic: Mapped[bool]
+    taken_in: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class ScoringRow(Table):
+    """One scoring of one image by one version, at one pixel size. Never changed once it is done."""
+
+    __tablename__ = "scoring"
+    __table_args__ = (
+        CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="state"),
+        CheckConstraint("mpp > 0", name="mpp"),
+        Index("ix_scoring_image_id", "image_id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.id"))
+    state: Mapped[str] = mapped_column(String(16))
+    mpp: Mapped[float]
+    mpp_source: Mapped[str] = mapped_column(String(64))
+    tiles_total: Mapped[int | None]
+    queued: Mapped[datetime] = mapped_column(UtcDateTime)
+    started: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    error: Mapped[str | None] = mapped_column(String(1000))
+    version_name: Mapped[str | None] = mapped_column(String(100))
+    version_sha256: Mapped[str | None] = mapped_column(String(64))
+    thresholds: Mapped[list[float] | None] = mapped_column(JSON)
+    app_version: Mapped[str | None] = mapped_column(String(32))
+    positive: Mapped[int | None]
+    negative: Mapped[int | None]
+    other: Mapped[int | None]
+    nuclei: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+
+
+class TileRow(Table):
+    """Nuclei of one finished tile of a running scoring; gone once the scoring is done."""
+
+    __tablename__ = "scoring_tile"
+
+    scoring_id: Mapped[int] = mapped_column(ForeignKey("scoring.id", ondelete="CASCADE"), primary_key=True)
+    tile: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    nuclei: Mapped[bytes] = mapped_column(LargeBinary)
+    finished: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -1,0 +1,143 @@
+"""Command line: ``score`` and ``evaluate`` images, run a ``worker``, ``migrate`` the database."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from nucleus_app import RESEARCH_USE_ONLY
+from nucleus_app.errors import InvalidDataset, NucleusAppError
+from nucleus_app.log import set_up_logging
+from nucleus_app.settings import Settings, read_settings
+
+# Heavy imports (torch, the database) happen inside the commands that need them: `--help` must answer at once.
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    set_up_logging()
+    try:
+        settings = read_settings(os.environ)
+        result: int = options.run(options, settings)
+    except NucleusAppError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return result
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m nucleus_app", description=__doc__, epilog=RESEARCH_USE_ONLY)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    score = commands.add_parser("score", help="score images and write NAME.json and NAME.csv for each")
+    score.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image files, or folders of them")
+    score.add_argument("--mpp", type=float, metavar="F", help="µm per pixel; default: what each file states")
+    score.add_argument("--out", type=Path, required=True, metavar="DIR")
+    score.add_argument("--weights", type=Path, metavar="FILE")
+    score.set_defaults(run=_score)
+    evaluate = commands.add_parser("evaluate", help="judge the network on a folder of labelled images")
+    evaluate.add_argument("dataset", type=Path, metavar="DATASET_DIR")
+    evaluate.add_argument("--weights", type=Path, metavar="FILE")
+    radius = evaluate.add_mutually_exclusive_group()
+    radius.add_argument("--radius-px", type=float, metavar="F", help="matching radius in image pixels")
+    radius.add_argument("--radius-um", type=float, metavar="F", help="matching radius in µm (default 6)")
+    evaluate.add_argument("--only", nargs="+", default=[], metavar="NAME", help="images whose names start so")
+    evaluate.add_argument("--json", type=Path, required=True, metavar="OUT")
+    evaluate.set_defaults(run=_evaluate)
+    worker = commands.add_parser("worker", help="serve scoring jobs until stopped")
+    worker.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
+    worker.set_defaults(run=_worker)
+    commands.add_parser("migrate", help="create or upgrade the database").set_defaults(run=_migrate)
+    return parser
+
+
+def _score(options: argparse.Namespace, settings: Settings) -> int:
+    from nucleus_app.imaging.reader import EXTENSIONS, read_image
+    from nucleus_app.reports.formats import record_to_csv, record_to_json
+    from nucleus_app.services.scoring import load_predictor, score_image
+
+    predictor = load_predictor(settings, options.weights)
+    options.out.mkdir(parents=True, exist_ok=True)
+    failed = 0
+    files = _list_images(options.paths, EXTENSIONS)
+    for path, stem in zip(files, _distinct_stems(files), strict=True):
+        start = time.perf_counter()
+        try:
+            record = score_image(predictor, read_image(path, max_megapixels=settings.max_megapixels), options.mpp)
+        except NucleusAppError as error:
+            failed += 1
+            print(f"{path.name}: {error}", file=sys.stderr)
+            continue
+        seconds = time.perf_counter() - start
+        (options.out / f"{stem}.json").write_text(record_to_json(record), "utf-8")
+        (options.out / f"{stem}.csv").write_text(record_to_csv(record), "utf-8")
+        index = record.index
+        shown = "no tumour nucleus" if index is None else (
+            f"{index.percent:.1f} % ({index.low_percent:.1f} to {index.high_percent:.1f})"
+        )  # fmt: skip
+        counts = record.counts
+        print(
+            f"{path.name}: {counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}, {seconds:.2f} s"
+        )
+    print(f"{len(files) - failed} passed, {failed} failed. {RESEARCH_USE_ONLY}")
+    return 1 if failed else 0
+
+
+def _list_images(paths: list[Path], extensions: tuple[str, ...]) -> list[Path]:
+    """Files as given (whatever their extension), and the images of folders."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(p for p in path.iterdir() if p.suffix.lower() in extensions)
+        else:
+            found.append(path)
+    return found
+
+
+def _distinct_stems(files: list[Path]) -> list[str]:
+    """Output names; files of one stem (a.png, a.jpg) keep their extension so that none overwrites another."""
+    stems = [path.stem for path in files]
+    names = [path.stem if stems.count(path.stem) == 1 else path.name for path in files]
+    seen: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        distinct.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return distinct
+
+
+def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
+    from nucleus_app.kinet.evaluation import radius_in_px, radius_in_um
+    from nucleus_app.services.evaluation import evaluate_folder
+    from nucleus_app.services.scoring import load_predictor
+
+    radius = radius_in_px(options.radius_px) if options.radius_px else radius_in_um(options.radius_um or 6.0)
+    predictor = load_predictor(settings, options.weights)
+    result = evaluate_folder(predictor, options.dataset, radius, tuple(options.only))
+    if not result["n_images"]:
+        raise InvalidDataset(f"{options.dataset} holds no image named like {options.only}")
+    options.json.write_text(json.dumps(result, indent=1), "utf-8")
+    summary = {k: v for k, v in result.items() if k != "index"}
+    print(json.dumps(summary | {"index_mean_abs_error_points": result["index"]["mean_abs_error_points"]}, indent=1))
+    return 0
+
+
+def _worker(options: argparse.Namespace, settings: Settings) -> int:
+    from nucleus_app.services.worker import run_worker
+
+    run_worker(settings, until_stdin_closes=options.until_stdin_closes)
+    return 0
+
+
+def _migrate(options: argparse.Namespace, settings: Settings) -> int:
+    from nucleus_app.services.workplace import open_workplace
+
+    open_workplace(settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,33 @@
+"""Every error a user can meet. Each message says what was got, what is allowed, and what to do next."""
+
+
+class NucleusAppError(Exception):
+    """Base of all errors whose message is meant for the user."""
+
+
+class InvalidImage(NucleusAppError):
+    """The file is not an image that can be scored."""
+
+
+class UnknownPixelSize(NucleusAppError):
+    """The image states no pixel size, or one outside the accepted range, and none was given."""
+
+
+class InvalidDataset(NucleusAppError):
+    """A folder of labelled images does not follow the dataset format."""
+
+
+class CheckpointError(NucleusAppError):
+    """A weight file is missing, damaged, or of another architecture."""
+
+
+class TrainingDiverged(NucleusAppError):
+    """A loss was not finite."""
+
+
+class NotFound(NucleusAppError):
+    """The case, image or result does not exist (any more)."""
+
+
+class StorageFull(NucleusAppError):
+    """The disk has no room for what was to be stored."""

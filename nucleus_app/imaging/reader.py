@@ -1,0 +1,150 @@
+"""Files → pixels. Everything a browser or a camera may send becomes 8-bit RGB, or an error that says what to do."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from nucleus_app.domain.scale import PixelSize
+from nucleus_app.errors import InvalidImage
+from nucleus_app.imaging.pixel_size import find_pixel_size
+
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "MPO")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+MIN_SIDE_PX = 32
+_ACCEPTED = "Accepted are PNG, JPEG, TIFF, BMP and WebP"
+Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is not ours: _check_size judges before anything is decoded
+_SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadImage:
+    """``rgb`` (H, W, 3) uint8; ``sha256`` of the file as it came; ``pixel_size`` as the file states it, or None;
+    ``notes`` what had to be changed to read it.
+    """
+
+    rgb: NDArray[np.uint8]
+    sha256: str
+    format: str
+    pixel_size: PixelSize | None
+    notes: tuple[str, ...]
+
+    @property
+    def width_px(self) -> int:
+        return int(self.rgb.shape[1])
+
+    @property
+    def height_px(self) -> int:
+        return int(self.rgb.shape[0])
+
+
+def read_image(path: Path, *, max_megapixels: int) -> ReadImage:
+    """Read an image file. Raises InvalidImage with what was got, what is allowed and what to do."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InvalidImage(
+            f"The file cannot be opened ({error.strerror}): check that it is there and readable."
+        ) from error
+    if not content:
+        raise InvalidImage("The file is empty (0 bytes): export the image again and send the new file.")
+    with warnings.catch_warnings():
+        # Pillow warns of large images; size is judged below, and broken metadata is no reason to refuse pixels.
+        warnings.simplefilter("ignore")
+        return _decode(content, max_megapixels)
+
+
+def _decode(content: bytes, max_megapixels: int) -> ReadImage:
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            _check_size(image, max_megapixels)
+            file_format = "JPEG" if image.format == "MPO" else str(image.format)
+            pixel_size = find_pixel_size(image)
+            notes: list[str] = []
+            rgb = _to_rgb(image, notes)
+    except UnidentifiedImageError as error:
+        raise InvalidImage(
+            f"The file is not an image this app can read. {_ACCEPTED}; whole-slide formats are not read yet."
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, ZeroDivisionError) as error:
+        raise InvalidImage(
+            f"The image is damaged or incomplete ({error}): export it again and send the new file."
+        ) from error
+    except MemoryError as error:
+        raise InvalidImage("There is not enough memory to open this image: crop it or export fields of it.") from error
+    return ReadImage(rgb, hashlib.sha256(content).hexdigest(), file_format, pixel_size, tuple(notes))
+
+
+def _check_size(image: Image.Image, max_megapixels: int) -> None:
+    width, height = image.size
+    if width * height > max_megapixels * 1_000_000:
+        raise InvalidImage(
+            f"The image has {width} × {height} = {width * height / 1e6:.0f} megapixels; up to {max_megapixels} are "
+            "allowed: crop it or export fields of it."
+        )
+    if min(width, height) < MIN_SIDE_PX:
+        raise InvalidImage(
+            f"The image has {width} × {height} pixels; a field needs at least {MIN_SIDE_PX} on each side: "
+            "check that the export held the whole field."
+        )
+
+
+def _to_rgb(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1:
+        notes.append(f"The file holds {frames} pages or frames; only the first was read.")
+    if image.mode in _SIXTEEN_BIT:
+        notes.append("A grey image with more than 8 bits was stretched to 8 bits; Ki67 needs colour.")
+        return _stretch(np.asarray(image, np.float64))
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode == "CMYK":
+        notes.append("CMYK colours were converted to RGB.")
+    if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
+        with_alpha = upright.convert("RGBA")
+        if np.asarray(with_alpha.getchannel("A")).min() < 255:
+            notes.append("Transparent parts were filled with white.")
+        white = Image.new("RGBA", with_alpha.size, "white")
+        upright = Image.alpha_composite(white, with_alpha)
+    elif upright.mode in ("L", "1"):
+        notes.append("The image is grey; Ki67 classes need colour.")
+    return np.asarray(_managed(upright).convert("RGB"))
+
+
+def _managed(image: Image.Image) -> Image.Image:
+    """Colours of a CMYK image with a profile, as the profile means them."""
+    profile = image.info.get("icc_profile")
+    if image.mode != "CMYK" or not profile:
+        return image
+    try:
+        converted = ImageCms.profileToProfile(
+            image, ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError):
+        return image
+    return converted or image
+
+
+def _stretch(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    low, high = np.percentile(values, (0.1, 99.9))
+    grey = np.clip((values - low) / max(high - low, 1e-9), 0, 1) * 255
+    return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+
+
+def encode_png(rgb: NDArray[np.uint8]) -> bytes:
+    """Lossless PNG without any metadata: pixels and nothing else leave this function."""
+    buffer = io.BytesIO()
+    Image.fromarray(rgb).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def decode_png(content: bytes) -> NDArray[np.uint8]:
+    """Pixels of a PNG that :func:`encode_png` made."""
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,78 @@
+"""Weights on disk: one safetensors file whose header carries config, thresholds and provenance as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from nucleus_app.errors import CheckpointError
+from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds, from_mapping, to_mapping
+from nucleus_app.kinet.network import KiNet
+
+HEADER_KEY = "kinet"
+SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights" / "base.safetensors"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A set of trained weights with all that is needed to use them. ``sha256`` is that of the file."""
+
+    network: KiNet
+    config: KiNetConfig
+    thresholds: Thresholds
+    provenance: Provenance
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.provenance.name
+
+
+def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance: Provenance) -> None:
+    """Write a version atomically: after a crash there is the old file or the new one, never half of one."""
+    header = {
+        "config": to_mapping(network.config),
+        "thresholds": to_mapping(thresholds),
+        "provenance": to_mapping(provenance),
+    }
+    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    os.close(handle)
+    try:
+        save_file(state, partial, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+        with Path(partial).open("rb") as written:
+            os.fsync(written.fileno())
+        Path(partial).chmod(0o644)
+        Path(partial).replace(path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
+
+
+def load_version(path: Path) -> Version:
+    """Load and check a weight file. Raises CheckpointError unless every array fits the network its header describes."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"there is no weight file at {path}: give --weights FILE, or train one (`make train-base`)"
+        )
+    try:
+        with safe_open(str(path), framework="pt") as opened:
+            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+            state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+        config = from_mapping(KiNetConfig, header["config"])
+        thresholds = from_mapping(Thresholds, header["thresholds"])
+        provenance = from_mapping(Provenance, header["provenance"])
+        network = KiNet(config)
+        network.load_state_dict(state, strict=True)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{path.name} is no KiNet weight file or is damaged ({error}): restore it from its source"
+        ) from error
+    return Version(network.eval(), config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest())

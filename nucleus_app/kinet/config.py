@@ -1,0 +1,91 @@
+"""What defines a network and travels with its weights: architecture, scale, proximity encoding, thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from nucleus_app.errors import CheckpointError
+
+RESIDUAL = "residual"
+"""Name of the paper's own contraction; any other name is an encoder of segmentation-models-pytorch."""
+
+
+@dataclass(frozen=True, slots=True)
+class KiNetConfig:
+    """Architecture and scale of one network. The defaults are the paper's."""
+
+    contraction: str = RESIDUAL
+    contraction_widths: tuple[int, ...] = (32, 64, 128, 256, 256)
+    """Maps at strides 1, 2, 4, 8, 16 (only for the residual contraction; an encoder brings its own)."""
+    expansion_widths: tuple[int, ...] = (512, 256, 128, 64)
+    """Maps of the residual blocks at strides 8, 4, 2, 1, skip connection included."""
+    context_width: int = 32
+    """Maps that each of the two deeper expansion levels adds to the output block."""
+    head_width: int = 16
+    """Hidden maps per class in the output block."""
+    roi_widths: tuple[int, ...] = (512, 512, 512, 256, 128, 64)
+    """ROI sibling: its extra residual block at stride 32, then the blocks at strides 16, 8, 4, 2, 1."""
+    dropout: float = 0.5
+    """After the last two residual blocks of the contraction."""
+    mpp: float = 0.5
+    """µm per pixel at which the network works."""
+    proximity_radius_px: float = 8.0
+    """d of Eq. 1, in network pixels."""
+    proximity_decay: float = 3.0
+    """α of Eq. 1."""
+
+    @property
+    def stride(self) -> int:
+        """Input sides are padded to a multiple of this, so that a tile and the whole image share one pixel grid."""
+        return 32
+
+
+PAPER = KiNetConfig()
+
+SMALL = KiNetConfig(
+    contraction="tu-tf_efficientnet_lite0",
+    contraction_widths=(),
+    expansion_widths=(128, 72, 40, 20),
+    context_width=8,
+    head_width=8,
+    roi_widths=(96, 144, 64, 32, 24, 8),
+    dropout=0.1,
+)
+"""The shipped default: quick on a CPU, ImageNet-pretrained contraction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where a proximity becomes a nucleus. Absolute, calibrated on validation cases (decision 0004)."""
+
+    per_class: tuple[float, float, float] = (0.4, 0.4, 0.4)
+    min_distance_px: float = 5.0
+    """Two nuclei are never closer than this, in network pixels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where weights come from."""
+
+    name: str = "untrained"
+    trained_on: tuple[str, ...] = ()
+    created: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def to_mapping(value: KiNetConfig | Thresholds | Provenance) -> dict[str, Any]:
+    return asdict(value)
+
+
+T = TypeVar("T", KiNetConfig, Thresholds, Provenance)
+
+
+def from_mapping(kind: type[T], mapping: dict[str, Any]) -> T:
+    """Rebuild a config from JSON. Unknown keys are an error: they would be silently lost."""
+    known = {f.name for f in fields(kind)}
+    unknown = set(mapping) - known
+    if unknown:
+        raise CheckpointError(f"{kind.__name__} got unknown keys {sorted(unknown)}; known are {sorted(known)}")
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in mapping.items()}
+    return kind(**values)

@@ -1,0 +1,40 @@
+"""The layers every KiNet is made of."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions, each with batch norm and ELU, added to the identity (paper, III-A)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ELU(),
+            nn.Conv2d(width, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ELU(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.body(x)
+        return x + y
+
+
+def downsample(below: int, width: int) -> nn.Sequential:
+    """Strided 3×3 convolution between two residual blocks."""
+    return nn.Sequential(nn.Conv2d(below, width, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(width), nn.ELU())
+
+
+def upsample(below: int, width: int, factor: int) -> nn.ConvTranspose2d:
+    """Transposed convolution. Its kernel equals its stride, so that no output pixel is written twice."""
+    return nn.ConvTranspose2d(below, width, factor, stride=factor)
+
+
+def pad_to(x: Tensor, like: Tensor) -> Tensor:
+    """Pad with zeros at the right and bottom (or crop there) to the height and width of ``like``."""
+    return F.pad(x, (0, like.shape[3] - x.shape[3], 0, like.shape[2] - x.shape[2]))

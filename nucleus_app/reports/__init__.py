@@ -1,0 +1,1 @@
+"""Reports: one value that holds every number, and its formats."""

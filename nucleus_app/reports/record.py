@@ -1,0 +1,33 @@
+"""The report value of one scored image. Every format is written from it, so that numbers cannot differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nucleus_app.domain.index import LabellingIndex, find_labelling_index
+from nucleus_app.domain.nuclei import Counts, Nuclei
+from nucleus_app.domain.scale import PixelSize
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One image, its nuclei in its own pixels, and how they were found."""
+
+    image_sha256: str
+    width_px: int
+    height_px: int
+    pixel_size: PixelSize
+    version_name: str
+    version_sha256: str
+    app_version: str
+    thresholds: tuple[float, ...]
+    nuclei: Nuclei
+    warnings: tuple[str, ...]
+
+    @property
+    def counts(self) -> Counts:
+        return self.nuclei.counts()
+
+    @property
+    def index(self) -> LabellingIndex | None:
+        return find_labelling_index(self.counts)

@@ -1,0 +1,1 @@
+"""Use cases: the only place where detector, images and database meet. No Gradio."""

@@ -1,0 +1,92 @@
+"""Taking an image in: read, strip, store, queue. All of it or nothing."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from db.engine import session_scope
+from db.images import NewImage, StoredImage, add_image, get_image, list_images, rename_image, set_pixel_size
+from db.scorings import queue_scoring
+from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_mpp
+from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.workplace import Workplace
+
+MAX_LABEL = 120
+
+DEMO_LABEL = "Demo field (synthetic, no patient)"
+
+
+def clean_label(name: str) -> str:
+    """A file name or a typed label as one harmless line: no folders, no control characters, at most 120 characters."""
+    last = re.split(r"[\\/]", name)[-1]
+    visible = "".join(
+        c if unicodedata.category(c)[0] != "C" or c == "\u200d" else " " for c in unicodedata.normalize("NFC", last)
+    )
+    line = " ".join(visible.split())
+    return line[:MAX_LABEL].strip() or "Untitled image"
+
+
+def take_in(workplace: Workplace, path: Path, name: str) -> StoredImage:
+    """Store an uploaded file's pixels (nothing else of it) and queue its scoring if its pixel size is known.
+
+    Raises InvalidImage when it cannot be read, StorageFull when there is no room; then nothing is kept.
+    """
+    image = read_image(path, max_megapixels=workplace.settings.max_megapixels)
+    return _store(workplace, image, clean_label(name), is_synthetic=False)
+
+
+def take_in_demo(workplace: Workplace) -> StoredImage | None:
+    """On first start: a synthetic field with known nuclei, so that the page is never empty."""
+    with session_scope(workplace.engine) as session:
+        if list_images(session, limit=1):
+            return None
+    recipe = FieldRecipe()
+    field = draw_field(recipe, np.random.default_rng(7))
+    image = ReadImage(field.rgb, "", "synthetic", PixelSize(recipe.mpp, "synthetic field"), ())
+    return _store(workplace, image, DEMO_LABEL, is_synthetic=True)
+
+
+def _store(workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: bool) -> StoredImage:
+    blob = workplace.blobs.put(encode_png(image.rgb))
+    new = NewImage(
+        sha256=image.sha256 or blob,
+        blob=blob,
+        label=label,
+        format=image.format,
+        width_px=image.width_px,
+        height_px=image.height_px,
+        pixel_size=image.pixel_size,
+        notes=image.notes,
+        is_synthetic=is_synthetic,
+    )
+    now = datetime.now(UTC)
+    with session_scope(workplace.engine, write=True) as session:
+        stored = add_image(session, new, now)
+        if stored.pixel_size is not None:
+            workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
+    return stored
+
+
+def rename(workplace: Workplace, image_id: int, label: str) -> str:
+    """Change a case's label; returns it as kept."""
+    kept = clean_label(label)
+    with session_scope(workplace.engine, write=True) as session:
+        rename_image(session, image_id, kept)
+    return kept
+
+
+def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
+    """Score an image (again) at a pixel size that a person states. Raises UnknownPixelSize when it is not possible."""
+    stated = PixelSize(check_mpp(mpp), STATED_BY_USER)
+    now = datetime.now(UTC)
+    with session_scope(workplace.engine, write=True) as session:
+        known = get_image(session, image_id).pixel_size
+        used = known if known is not None and np.isclose(known.mpp, mpp, rtol=1e-4) else stated
+        set_pixel_size(session, image_id, used)
+        workplace.jobs.enqueue_scoring(session, queue_scoring(session, image_id, used, now))

@@ -1,0 +1,49 @@
+"""Scoring an image with the network: what the worker does step by step and the command line in one go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from nucleus_app import __version__
+from nucleus_app.domain.cautions import list_cautions
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_mpp
+from nucleus_app.errors import UnknownPixelSize
+from nucleus_app.imaging.reader import ReadImage
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.reports.record import ImageRecord
+from nucleus_app.settings import Settings
+
+
+def load_predictor(settings: Settings, weights: Path | None = None) -> Predictor:
+    """The version in service on the configured device."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    chosen = weights or (Path(settings.weights) if settings.weights else SHIPPED_WEIGHTS)
+    return Predictor(load_version(chosen), device=settings.device or None)
+
+
+def score_image(predictor: Predictor, image: ReadImage, stated_mpp: float | None) -> ImageRecord:
+    """Score one image at the stated pixel size, or else its own. Raises UnknownPixelSize when there is neither."""
+    if stated_mpp is not None:
+        used = PixelSize(check_mpp(stated_mpp), STATED_BY_USER)
+    elif image.pixel_size is not None:
+        used = image.pixel_size
+    else:
+        raise UnknownPixelSize(
+            "The image states no pixel size, and it is never guessed: give it with --mpp "
+            "(about 0.5 µm/px for a 20× objective, 0.25 for 40×)."
+        )
+    return build_record(predictor, image, used, predictor.find(image.rgb, used.mpp))
+
+
+def build_record(predictor: Predictor, image: ReadImage, used: PixelSize, nuclei: Nuclei) -> ImageRecord:
+    version = predictor.version
+    return ImageRecord(
+        image.sha256, image.width_px, image.height_px, used,
+        version.name, version.sha256, __version__, version.thresholds.per_class,
+        nuclei, list_cautions(nuclei.counts(), used, image.pixel_size, image.notes),
+    )  # fmt: skip

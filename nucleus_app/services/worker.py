@@ -1,0 +1,145 @@
+"""The worker: runs scorings as durable workflows, one step a tile. Killed at any moment, it goes on where it was."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from datetime import UTC, datetime
+
+from dbos import DBOS, DBOSConfig
+
+from db.engine import session_scope
+from db.images import get_image
+from db.scorings import (
+    VersionUsed,
+    fail_scoring,
+    finish_scoring,
+    get_scoring,
+    put_tile,
+    read_tiles,
+    start_scoring,
+)
+from nucleus_app import __version__
+from nucleus_app.errors import NucleusAppError
+from nucleus_app.imaging.reader import decode_png
+from nucleus_app.kinet.predictor import Field, Predictor
+from nucleus_app.services.jobs import JOB_VERSION, SCORE_IMAGE, SCORING_QUEUE
+from nucleus_app.services.scoring import load_predictor
+from nucleus_app.services.workplace import Workplace, open_workplace
+from nucleus_app.settings import Settings
+
+logger = logging.getLogger(__name__)
+MAX_RECOVERIES = 5
+"""A job that takes its worker down with it is not tried for ever."""
+
+
+class Scorer:
+    """The steps of one scoring. Each may run twice (a kill can fall between the work and the note of it)."""
+
+    def __init__(self, workplace: Workplace, predictor: Predictor) -> None:
+        self._workplace = workplace
+        self._predictor = predictor
+        self._field: tuple[int, Field] | None = None
+
+    def start(self, scoring_id: int) -> int:
+        """Read and scale the image; returns its number of tiles."""
+        field = self._get_field(scoring_id)
+        with session_scope(self._workplace.engine, write=True) as session:
+            start_scoring(session, scoring_id, len(field.tiles), _now())
+        return len(field.tiles)
+
+    def find_in_tile(self, scoring_id: int, tile: int) -> None:
+        field = self._get_field(scoring_id)
+        nuclei = self._predictor.find_in_tile(field, field.tiles[tile])
+        with session_scope(self._workplace.engine, write=True) as session:
+            put_tile(session, scoring_id, tile, nuclei, _now())
+
+    def finish(self, scoring_id: int) -> None:
+        """Join the tiles and store the result."""
+        version = self._predictor.version
+        used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__)
+        field = self._get_field(scoring_id)
+        with session_scope(self._workplace.engine, write=True) as session:
+            nuclei = self._predictor.join(field, read_tiles(session, scoring_id))
+            finish_scoring(session, scoring_id, nuclei, used, _now())
+        self._field = None
+
+    def fail(self, scoring_id: int, reason: str) -> None:
+        with session_scope(self._workplace.engine, write=True) as session:
+            fail_scoring(session, scoring_id, reason, _now())
+
+    @property
+    def version_name(self) -> str:
+        return self._predictor.version.name
+
+    def _get_field(self, scoring_id: int) -> Field:
+        """The prepared image of a scoring; the last one is kept, so that tiles do not decode it again."""
+        if self._field is None or self._field[0] != scoring_id:
+            with session_scope(self._workplace.engine) as session:
+                scoring = get_scoring(session, scoring_id)
+                image = get_image(session, scoring.image_id)
+            rgb = decode_png(self._workplace.blobs.get(image.blob))
+            self._field = (scoring_id, self._predictor.prepare(rgb, scoring.pixel_size.mpp))
+        return self._field[1]
+
+
+def register_workflows(scorer: Scorer) -> None:
+    """Tell DBOS the workflow and its steps. Must come before launch, which resumes what was interrupted."""
+
+    @DBOS.step(name="start")
+    def start(scoring_id: int) -> int:
+        return scorer.start(scoring_id)
+
+    @DBOS.step(name="find_in_tile")
+    def find_in_tile(scoring_id: int, tile: int) -> None:
+        scorer.find_in_tile(scoring_id, tile)
+
+    @DBOS.step(name="finish")
+    def finish(scoring_id: int) -> None:
+        scorer.finish(scoring_id)
+
+    @DBOS.step(name="fail")
+    def fail(scoring_id: int, reason: str) -> None:
+        scorer.fail(scoring_id, reason)
+
+    @DBOS.workflow(name=SCORE_IMAGE, max_recovery_attempts=MAX_RECOVERIES)
+    def score_image(scoring_id: int) -> None:
+        try:
+            for tile in range(start(scoring_id)):
+                find_in_tile(scoring_id, tile)
+            finish(scoring_id)
+        except NucleusAppError as error:
+            fail(scoring_id, str(error))
+        except Exception:
+            logger.exception("scoring %d failed", scoring_id)
+            fail(scoring_id, "Scoring failed unexpectedly. The log of the worker has the details; try again.")
+
+
+def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
+    """Serve the scoring queue until stopped, or until whoever started it goes away and its pipe closes."""
+    workplace = open_workplace(settings)
+    scorer = Scorer(workplace, load_predictor(settings))
+    config: DBOSConfig = {
+        "name": "nucleus",
+        "system_database_url": workplace.engine.url.render_as_string(hide_password=False),
+        "executor_id": settings.worker_slot,
+        "application_version": JOB_VERSION,
+        "log_level": "WARNING",
+        "run_migrations": False,
+        "enable_otlp": False,
+    }
+    DBOS(config=config)
+    register_workflows(scorer)
+    DBOS.launch()
+    DBOS.register_queue(SCORING_QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
+    logger.info("worker %s serves version %s", settings.worker_slot, scorer.version_name)
+    if until_stdin_closes:
+        sys.stdin.buffer.read()
+        os._exit(0)  # the parent is gone: stop at once, unfinished steps are repeated by the next worker
+    threading.Event().wait()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,84 @@
+"""Configuration of one installation, read once from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nucleus_app.errors import NucleusAppError
+
+PREFIX = "NUCLEUS_"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything an administrator can set. Names in the environment: ``NUCLEUS_`` + the field in capitals."""
+
+    data_dir: Path = Path("data")
+    """Database, blobs and temporary files live here."""
+    database_url: str = ""
+    """SQLAlchemy URL (also read from ``DATABASE_URL``). Default: SQLite in ``data_dir``."""
+    blob_url: str = ""
+    """fsspec URL of the image store. Default: a folder in ``data_dir``."""
+    weights: str = ""
+    """Weight file to serve. Default: the shipped one."""
+    host: str = "127.0.0.1"
+    port: int = 7860
+    root_path: str = ""
+    """Path prefix behind a reverse proxy, such as ``/ki67``."""
+    worker: str = "embedded"
+    """``embedded``: the app starts a worker; ``external``: workers are started apart."""
+    worker_slot: str = "worker-1"
+    """Stable name of a worker; a job interrupted in a slot resumes in the same slot."""
+    device: str = ""
+    """``cpu``, ``cuda``, ``mps``. Default: CUDA where it is, else CPU."""
+    threads: int = 0
+    """Threads of the network on a CPU. Default: all cores."""
+    max_megapixels: int = 150
+    """Largest image that is accepted."""
+    max_upload_mb: int = 1024
+    demo: bool = True
+    """Show a synthetic field on first start."""
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'nucleus.sqlite'}"
+
+    @property
+    def blob_store_url(self) -> str:
+        return self.blob_url or str(self.data_dir.resolve() / "blobs")
+
+    @property
+    def temporary_dir(self) -> Path:
+        return self.data_dir.resolve() / "tmp"
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from an environment. Raises NucleusAppError for an unknown name or a value of the wrong kind."""
+    defaults = Settings()
+    known = {PREFIX + name.upper(): name for name in Settings.__slots__}
+    values: dict[str, object] = {}
+    if environment.get("DATABASE_URL"):
+        values["database_url"] = environment["DATABASE_URL"]
+    for key in environment:
+        if not key.startswith(PREFIX):
+            continue
+        if key not in known:
+            raise NucleusAppError(f"{key} is no setting; known are {', '.join(sorted(known))}")
+        values[known[key]] = _convert(key, environment[key], getattr(defaults, known[key]))
+    settings = Settings(**values)  # type: ignore[arg-type]
+    if settings.worker not in ("embedded", "external"):
+        raise NucleusAppError(f"NUCLEUS_WORKER is {settings.worker!r}: use 'embedded' or 'external'")
+    return settings
+
+
+def _convert(key: str, text: str, default: object) -> object:
+    try:
+        if isinstance(default, bool):
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+        if isinstance(default, int):
+            return int(text)
+    except (KeyError, ValueError) as error:
+        raise NucleusAppError(f"{key} is {text!r}: use a value like {default!r}") from error
+    return Path(text) if isinstance(default, Path) else text

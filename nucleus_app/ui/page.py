@@ -1,0 +1,161 @@
+"""The page: upload and case details on the left, the viewer on the right."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from nucleus_app import RESEARCH_USE_ONLY, __version__
+from nucleus_app.errors import NucleusAppError
+from nucleus_app.services.cases import Case, get_case, list_cases
+from nucleus_app.services.intake import MAX_LABEL, rename, score_at, take_in
+from nucleus_app.services.workplace import Workplace
+from nucleus_app.ui.viewer.component import NucleusViewer
+
+logger = logging.getLogger(__name__)
+
+PROTOCOLS = ["Index only"]
+CSS = """
+.gradio-container > main, .gradio-container .fillable { padding: 4px 14px !important; max-width: none !important; }
+#title p { margin: 0; } #title { padding: 2px 4px 0; }
+#details .block { padding: 8px 10px; }
+footer { display: none !important; }
+"""
+Notice = dict[str, str]
+Fields = list[Any]
+
+
+def build_page(workplace: Workplace) -> gr.Blocks:
+    """The Gradio Blocks, wired to the services of a workplace."""
+    handlers = Handlers(workplace)
+    with gr.Blocks(title="Ki67 scoring", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
+        gr.Markdown(f"### Ki67 scoring &nbsp; <small>{__version__} · {RESEARCH_USE_ONLY}</small>", elem_id="title")
+        image_id = gr.Number(visible=False, precision=0)
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=0, min_width=270):
+                files = gr.File(
+                    label="Drop Ki67 images here", file_count="multiple", height=164, elem_id="upload", type="filepath"
+                )
+                with gr.Group(elem_id="details"):
+                    label = gr.Textbox(
+                        label="Case label", max_length=MAX_LABEL, elem_id="label",
+                        info="Shown here only. Replace names by a pseudonym.",
+                    )  # fmt: skip
+                    mpp = gr.Number(
+                        label="Pixel size, µm/px", step=0.001, minimum=0, elem_id="mpp",
+                        info="20× is about 0.5, 40× about 0.25.",
+                    )  # fmt: skip
+                    gr.Radio(PROTOCOLS, value=PROTOCOLS[0], label="Protocol", elem_id="protocol", interactive=True)
+                    score = gr.Button("Score", variant="primary", elem_id="score")
+            with gr.Column(scale=1, min_width=500):
+                viewer = NucleusViewer(elem_id="viewer")
+        shown = [viewer, image_id, label, mpp]
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
+        page.load(handlers.load, None, shown, **quiet)
+        files.upload(handlers.upload, files, [*shown, files], **(quiet | {"show_progress": "minimal"}))
+        viewer.select(handlers.select, None, shown, trigger_mode="multiple", **quiet)
+        for done in (label.submit, label.blur):
+            done(handlers.rename, [image_id, label], [viewer, label], **quiet)
+        score.click(handlers.score, [image_id, mpp], shown, **quiet)
+    return page
+
+
+class Handlers:
+    """Gradio events → services → what the page shows. The only place where errors become notices."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        self._workplace = workplace
+
+    def load(self, request: gr.Request) -> Fields:
+        """Open the case named in the address, else the latest."""
+        wanted = dict(request.query_params).get("image", "")
+        cases = list_cases(self._workplace)
+        chosen = next((c for c in cases if str(c.image.id) == wanted), cases[0] if cases else None)
+        return self._show(chosen, [])
+
+    def upload(self, paths: list[str] | None) -> Fields:
+        """Take every file in; what cannot be read is named with the reason, the others go on."""
+        notices: list[Notice] = []
+        latest: int | None = None
+        for path in map(Path, paths or []):
+            try:
+                latest = take_in(self._workplace, path, path.name).id
+            except NucleusAppError as error:
+                notices.append(_notice("error", f"{path.name}: {error}"))
+            except Exception:
+                logger.exception("upload failed")
+                notices.append(
+                    _notice("error", f"{path.name}: it could not be stored. The server's log has the reason.")
+                )
+            finally:
+                path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
+        case = get_case(self._workplace, latest) if latest is not None else None
+        return [*(self._show(case, notices) if case else self._only_notices(notices)), None]
+
+    def select(self, event: gr.EventData) -> Fields:
+        """A case was opened in the viewer: fill its details."""
+        image_id = (getattr(event, "_data", None) or {}).get("id", 0)
+        return self._guarded(lambda: get_case(self._workplace, int(image_id)), keep_viewer=True)
+
+    def rename(self, image_id: float | None, label: str) -> Fields:
+        """Keep the label as typed, made harmless. The other fields stay as they are: one may be half filled in."""
+        if not image_id:
+            return [gr.skip(), gr.skip()]
+
+        def act() -> Case:
+            rename(self._workplace, int(image_id), label or "")
+            return get_case(self._workplace, int(image_id))
+
+        viewer, _, kept, _ = self._guarded(act)
+        return [viewer, kept]
+
+    def score(self, image_id: float | None, mpp: float | None) -> Fields:
+        """Score the open case (again) at the pixel size in the field."""
+        if not image_id:
+            return self._only_notices([_notice("info", "Drop an image first.")])
+        if mpp is None:
+            return self._only_notices(
+                [_notice("error", "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×.")]
+            )
+
+        def act() -> Case:
+            score_at(self._workplace, int(image_id), float(mpp))
+            return get_case(self._workplace, int(image_id))
+
+        return self._guarded(act)
+
+    def _guarded(self, act: Callable[[], Case], *, keep_viewer: bool = False) -> Fields:
+        try:
+            fields = self._show(act(), [])
+        except NucleusAppError as error:
+            return self._only_notices([_notice("error", str(error))])
+        except Exception:
+            logger.exception("a page event failed")
+            return self._only_notices(
+                [_notice("error", "That did not work. The server's log has the reason; try again.")]
+            )
+        return [gr.skip(), *fields[1:]] if keep_viewer else fields
+
+    def _show(self, case: Case | None, notices: list[Notice]) -> Fields:
+        if case is None:
+            return [_value(None, notices), None, "", None]
+        pixel_size = case.scoring.pixel_size if case.scoring else case.image.pixel_size
+        mpp = round(pixel_size.mpp, 5) if pixel_size else None
+        return [_value(case.image.id, notices), case.image.id, case.image.label, mpp]
+
+    def _only_notices(self, notices: list[Notice]) -> Fields:
+        return [_value(None, notices), gr.skip(), gr.skip(), gr.skip()]
+
+
+def _notice(kind: str, text: str) -> Notice:
+    return {"kind": kind, "text": text}
+
+
+def _value(image_id: int | None, notices: list[Notice]) -> dict[str, Any]:
+    """``rev`` only has to differ: equal values would not reach the browser."""
+    return {"image": image_id, "notices": notices, "rev": time.time_ns() // 1000}

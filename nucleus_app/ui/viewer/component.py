@@ -1,0 +1,67 @@
+"""``NucleusViewer``: a Gradio component in pure Python that mounts our own viewer.
+
+Points never pass through Gradio: the viewer fetches them from our routes. Its value is only
+``{"image": id, "notices": [{"kind", "text"}], "rev": n}``; ``rev`` must grow, or Gradio sees no change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+STATIC = Path(__file__).parent / "static"
+
+# Constant, without placeholders: a value pasted into the template would run as code.
+_TEMPLATE = """
+<div class="nv-root" tabindex="0" role="application" aria-label="Image viewer: plus and minus zoom, arrows pan, F fits, hold H hides marks">
+  <div class="nv-stage"><div class="nv-empty">Drop an image on the left to begin.</div></div>
+  <aside class="nv-panel"></aside>
+</div>
+"""
+
+# Event names that Python listens to must stand in quotes here: 'select'.
+_LOADER = """
+const EVENTS = ['select'];
+const root = (window.gradio_config && window.gradio_config.root) || '';
+const base = new URL((root ? root.replace(/\\/+$/, '') : '') + '/', document.baseURI).toString();
+const at = (name) => `${base}nucleus/static/__VERSION__/${name}`;
+const style = document.createElement('link');
+style.rel = 'stylesheet';
+style.href = at('viewer.css');
+document.head.appendChild(style);
+const library = window.OpenSeadragon ? Promise.resolve() : new Promise((loaded, failed) => {
+  const script = document.createElement('script');
+  script.src = at('vendor/openseadragon.min.js');
+  script.onload = loaded;
+  script.onerror = () => failed(new Error('openseadragon.min.js is missing: run make setup'));
+  document.head.appendChild(script);
+});
+library
+  .then(() => import(at('viewer.js')))
+  .then((module) => { element.querySelector('.nv-root').viewer = module.mount({ element, props, trigger, watch, base }); })
+  .catch((error) => { element.querySelector('.nv-empty').textContent = `The viewer did not start: ${error.message}`; });
+"""
+
+
+def static_version() -> str:
+    """Changes with any file of the viewer; part of their address, so that no browser shows an old one."""
+    files = sorted(p for p in STATIC.rglob("*") if p.is_file())
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:10]
+
+
+class NucleusViewer(gr.HTML):
+    def __init__(self, value: dict[str, Any] | None = None, **more: Any) -> None:
+        super().__init__(
+            value=value,
+            html_template=_TEMPLATE,
+            css_template="",
+            js_on_load=_LOADER.replace("__VERSION__", static_version()),
+            apply_default_css=False,
+            **more,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object"}

@@ -1,0 +1,113 @@
+// The panel beside the image: state and progress, counts, index, warnings, legend, downloads, list of cases.
+// Every text from outside goes in by textContent.
+
+import { CLASSES } from './points.js';
+import { PALETTES, TITLES, drawMark } from './palettes.js';
+
+const RESEARCH_USE_ONLY = 'For research use only. Not for use in diagnostic procedures.';
+
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? '' : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+const number = (value) => value.toLocaleString('en-US');
+const percent = (value) => value.toFixed(1);
+
+/** What is going on with a case, in one sentence, and how far it is (0..1, or null). */
+export function describeState(caseData) {
+  const { state, tiles_done: done, tiles_total: total, seconds_left: left } = caseData;
+  if (state === 'needs pixel size') return ['The file states no pixel size. Give µm/px on the left and press Score.', null];
+  if (state === 'queued') return ['Waiting for the scoring worker…', 0];
+  if (state === 'failed') return [caseData.error || 'Scoring failed.', null];
+  if (state !== 'running') return ['', null];
+  const time = left === null ? '' : `, about ${left < 1.5 ? 1 : Math.round(left)} s left`;
+  return [`Scoring: ${done} of ${total} tile${total === 1 ? '' : 's'} done${time}`, total ? done / total : 0];
+}
+
+export class Panel {
+  /** handlers: onPalette(name), onToggle(class, shown), onOpen(id), onDismiss(). */
+  constructor(host, base, handlers) {
+    Object.assign(this, { base, handlers, shown: [true, true, true], palette: 'paper' });
+    this.notices = el('div', { class: 'nv-notices', role: 'alert' });
+    this.score = el('section', { class: 'nv-score', 'aria-live': 'polite', 'aria-label': 'Score' });
+    this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
+    this.cases = el('section', { class: 'nv-cases', 'aria-label': 'Cases' });
+    host.append(this.notices, this.score, this.legend, this.cases, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
+  }
+
+  showNotices(notices) {
+    this.notices.replaceChildren(
+      ...notices.map(({ kind, text }) =>
+        el('div', { class: `nv-notice nv-${kind}` }, el('span', {}, text),
+          el('button', { type: 'button', title: 'Dismiss', 'aria-label': 'Dismiss', onclick: (e) => e.target.parentNode.remove() }, '×'))),
+    );
+  }
+
+  showCase(data) {
+    const [text, progress] = describeState(data);
+    const parts = [el('h2', {}, data.label)];
+    if (data.synthetic) parts.push(el('p', { class: 'nv-synthetic' }, 'Synthetic field drawn by this app. No patient.'));
+    if (text) {
+      parts.push(el('p', { class: `nv-state nv-state-${data.state.replaceAll(' ', '-')}` }, text));
+      if (progress !== null) parts.push(el('progress', progress > 0 || data.tiles_total > 1 ? { value: progress, max: 1, 'aria-label': 'Tiles done' } : { 'aria-label': 'Working' }));
+    }
+    if (data.counts) parts.push(...this.result(data));
+    if (data.warnings.length) parts.push(el('ul', { class: 'nv-warnings' }, ...data.warnings.map((w) => el('li', {}, w))));
+    parts.push(el('p', { class: 'nv-scale' }, data.mpp === null
+      ? `${number(data.width_px)} × ${number(data.height_px)} px, pixel size unknown`
+      : `${number(data.width_px)} × ${number(data.height_px)} px at ${data.mpp.toPrecision(3)} µm/px (${data.mpp_source})`));
+    if (data.counts) parts.push(this.downloads(data));
+    this.score.replaceChildren(...parts);
+    this.showLegend(data.counts);
+  }
+
+  result({ counts, index_percent: index, ci95_percent: interval, sparse }) {
+    const tumour = counts.positive + counts.negative;
+    const parts = [];
+    if (index !== null) {
+      parts.push(
+        el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, percent(index)), ' %', el('span', { class: 'nv-name' }, 'Ki67 labelling index')),
+        el('p', { class: 'nv-interval' }, `95 % interval ${percent(interval[0])} to ${percent(interval[1])} % (Wilson)`),
+      );
+    }
+    parts.push(el('p', { class: 'nv-counts' }, el('strong', {}, number(counts.positive)), ' positive of ', el('strong', {}, number(tumour)), ' tumour nuclei'));
+    return parts;
+  }
+
+  downloads({ id, version }) {
+    const link = (name, text) => el('a', { href: `${this.base}nucleus/api/images/${id}/${name}`, download: true }, text);
+    return el('p', { class: 'nv-downloads' }, link('result.json', 'JSON'), link('nuclei.csv', 'CSV of nuclei'),
+      el('span', { class: 'nv-version', title: version.sha256 }, `${version.name} · ${version.sha256.slice(0, 8)}`));
+  }
+
+  showLegend(counts) {
+    const colours = PALETTES[this.palette].colours;
+    const rows = CLASSES.map((slug, kind) => {
+      const swatch = el('canvas', { width: 36, height: 36, class: 'nv-swatch', 'aria-hidden': 'true' });
+      drawMark(swatch.getContext('2d'), kind, colours[kind], 18, 18, 11);
+      const box = el('input', { type: 'checkbox', 'data-class': slug, checked: this.shown[kind], onchange: (e) => { this.shown[kind] = e.target.checked; this.handlers.onToggle(kind, e.target.checked); } });
+      return el('label', { class: 'nv-class' }, box, swatch, el('span', {}, TITLES[kind]), el('span', { class: 'nv-n' }, counts ? number(counts[slug]) : ''));
+    });
+    const select = el('select', { 'aria-label': 'Palette', onchange: (e) => { this.palette = e.target.value; this.handlers.onPalette(e.target.value); this.showLegend(counts); } },
+      ...Object.entries(PALETTES).map(([name, { title }]) => el('option', { value: name, selected: name === this.palette }, title)));
+    this.legend.replaceChildren(...rows, select, el('p', { class: 'nv-hint' }, 'Hold H to hide the marks. Non-tumour nuclei never enter the index.'));
+  }
+
+  showCases(list, openId) {
+    const short = (c) => (c.counts ? (c.index_percent === null ? 'no tumour' : `${percent(c.index_percent)} %`) : c.state === 'running' && c.tiles_total > 1 ? `${c.tiles_done}/${c.tiles_total}` : c.state);
+    const focused = this.cases.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+    this.cases.replaceChildren(
+      el('h3', {}, `Cases (${number(list.length)})`),
+      el('div', { class: 'nv-list' }, ...list.map((c) =>
+        el('button', { type: 'button', 'data-id': c.id, 'aria-current': c.id === openId ? 'true' : null, onclick: () => this.handlers.onOpen(c.id) },
+          el('span', { class: 'nv-label' }, c.label), el('span', { class: `nv-short nv-short-${c.state.replaceAll(' ', '-')}` }, short(c))))),
+    );
+    if (focused) this.cases.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
+  }
+}

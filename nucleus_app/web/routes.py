@@ -1,0 +1,70 @@
+"""HTTP routes under ``/nucleus``. Plain functions: they run in the thread pool and never block the event loop."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from nucleus_app.errors import NotFound
+from nucleus_app.reports.formats import record_to_csv, record_to_json
+from nucleus_app.services.cases import case_to_mapping, get_case, get_packed_nuclei, get_record, list_cases
+from nucleus_app.services.pixels import deep_zoom, load_pyramid
+from nucleus_app.services.workplace import Workplace
+
+PYRAMIDS_KEPT = 4
+_NO_STORE = {"Cache-Control": "no-store"}
+_IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
+
+
+def create_router(workplace: Workplace) -> APIRouter:
+    router = APIRouter(prefix="/nucleus")
+    pyramid = lru_cache(maxsize=PYRAMIDS_KEPT)(lambda image_id: load_pyramid(workplace, image_id))
+
+    @router.get("/healthz")
+    def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/tiles/{image_id}.dzi")
+    def descriptor(image_id: int) -> Response:
+        return Response(deep_zoom(workplace, image_id), media_type="application/xml", headers=_IMMUTABLE)
+
+    @router.get("/tiles/{image_id}_files/{level}/{column}_{row}.jpeg")
+    def tile(image_id: int, level: int, column: int, row: int) -> Response:
+        return Response(pyramid(image_id).tile(level, column, row), media_type="image/jpeg", headers=_IMMUTABLE)
+
+    @router.get("/api/images")
+    def cases() -> JSONResponse:
+        return JSONResponse([case_to_mapping(case) for case in list_cases(workplace)], headers=_NO_STORE)
+
+    @router.get("/api/images/{image_id}")
+    def case(image_id: int) -> JSONResponse:
+        return JSONResponse(case_to_mapping(get_case(workplace, image_id)), headers=_NO_STORE)
+
+    @router.get("/api/images/{image_id}/nuclei")
+    def nuclei(image_id: int) -> Response:
+        packed = get_packed_nuclei(workplace, image_id)
+        return Response(packed, media_type="application/octet-stream", headers=_NO_STORE)
+
+    @router.get("/api/images/{image_id}/result.json")
+    def result_json(image_id: int) -> Response:
+        return _download(record_to_json(get_record(workplace, image_id)), "application/json", f"case-{image_id}.json")
+
+    @router.get("/api/images/{image_id}/nuclei.csv")
+    def nuclei_csv(image_id: int) -> Response:
+        return _download(record_to_csv(get_record(workplace, image_id)), "text/csv", f"case-{image_id}-nuclei.csv")
+
+    return router
+
+
+def error_to_response(request: Request, error: Exception) -> Response:
+    """Our errors as JSON with their message; registered as exception handler."""
+    status = 404 if isinstance(error, NotFound) else 422
+    return JSONResponse({"detail": str(error)}, status, headers=_NO_STORE)
+
+
+def _download(text: str, media_type: str, name: str) -> Response:
+    # The name holds the case's number only: labels may carry anything, and files travel.
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **_NO_STORE}
+    return Response(text, media_type=f"{media_type}; charset=utf-8", headers=headers)

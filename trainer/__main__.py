@@ -1,0 +1,92 @@
+"""``python -m trainer fit``: train a network on folders of labelled images."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nucleus_app.errors import NucleusAppError
+from nucleus_app.imaging.dataset import read_datasets
+from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
+from nucleus_app.kinet.network import KiNet
+from trainer.dataset import prepare_training_image, split_by_case
+from trainer.loop import fit
+from trainer.policy import TrainPolicy
+
+DEFAULTS = TrainPolicy()
+SIZES: dict[str, KiNetConfig] = {"small": SMALL, "paper": PAPER}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        _fit(options)
+    except NucleusAppError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    fit_parser = commands.add_parser("fit", help="train and write the best version, by validation")
+    fit_parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
+    fit_parser.add_argument("--out", type=Path, required=True, metavar="FILE")
+    fit_parser.add_argument("--size", choices=sorted(SIZES), default="small")
+    fit_parser.add_argument("--name", default="", help="name of the version (default: the file's)")
+    fit_parser.add_argument("--pretrained", type=Path, metavar="FILE", help="encoder weights (.pth), loaded by order")
+    fit_parser.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
+    fit_parser.add_argument("--steps", type=int, default=DEFAULTS.steps)
+    fit_parser.add_argument("--batch", type=int, default=DEFAULTS.batch)
+    fit_parser.add_argument("--crop-px", type=int, default=DEFAULTS.crop_px)
+    fit_parser.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
+    fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
+    fit_parser.add_argument("--patience", type=int, default=DEFAULTS.patience)
+    fit_parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
+    fit_parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    fit_parser.add_argument("--resume", action="store_true", help="go on from FILE.resume when it is there")
+    return parser
+
+
+def _fit(options: argparse.Namespace) -> None:
+    policy = TrainPolicy(
+        steps=options.steps,
+        batch=options.batch,
+        crop_px=options.crop_px,
+        learning_rate=options.learning_rate,
+        evaluate_every=options.evaluate_every,
+        patience=options.patience,
+        seed=options.seed,
+    )
+    torch.manual_seed(policy.seed)
+    config = SIZES[options.size]
+    training, validation = split_by_case(read_datasets(options.data), options.validation)
+    prepared = [prepare_training_image(image, config.mpp, policy.weak_weight) for image in training]
+    _print_line({"event": "data", "training": len(training), "validation": [image.name for image in validation]})
+    pretrained = torch.load(options.pretrained, map_location="cpu", weights_only=True) if options.pretrained else None
+    provenance = Provenance(
+        name=options.name or options.out.stem,
+        trained_on=tuple(sorted({image.name.split("_")[0] for image in training})),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    network = KiNet(config, pretrained=pretrained)
+    version = fit(
+        network, prepared, validation, policy, options.out, provenance,
+        device=options.device, resume=options.resume, report=_print_line,
+    )  # fmt: skip
+    _print_line({"event": "done", "file": str(options.out), "sha256": version.sha256})
+
+
+def _print_line(line: dict[str, Any]) -> None:
+    print(json.dumps(line), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

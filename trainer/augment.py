@@ -1,0 +1,162 @@
+"""Random crops: rotation, mirror, shift, scale, elastic bending; stain, light, focus and noise of another lab."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.imaging.stain import STAIN_MATRIX
+from nucleus_app.kinet.config import KiNetConfig
+from nucleus_app.kinet.proximity import encode_points
+from trainer.dataset import UNKNOWN, TrainingImage
+
+SCALE_RANGE = (0.75, 1.35)
+ELASTIC_PX = 2.0
+ELASTIC_KNOTS = 6
+_MARGIN = 1.45 / SCALE_RANGE[0]
+"""A window this many crops wide holds every rotated and scaled crop (√2, and a rim for bending)."""
+
+
+class Batch(NamedTuple):
+    """``image`` (B, 3, S, S) -1..1; ``proximity`` (B, 3, S, S); ``weight`` (B, 1, S, S) 0..1; ``region`` (B, S, S)
+    weak ROI codes.
+    """
+
+    image: Tensor
+    proximity: Tensor
+    weight: Tensor
+    region: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Warp:
+    """Crop pixel p (centred) → window pixel q (centred): q = linear · p + bend(p)."""
+
+    linear: NDArray[np.float64]
+    bend: NDArray[np.float32]
+    """(S, S, 2) displacement in window pixels."""
+
+    def crop_points(self, centred: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Where window points (N, 2), centred, land in the crop, in crop pixels (one fixed-point step for the bend)."""
+        size = self.bend.shape[0]
+        inverse = np.linalg.inv(self.linear).T
+        middle = (size - 1) / 2
+        first = centred @ inverse + middle
+        at = np.clip(np.rint(first).astype(int), 0, size - 1)
+        landed: NDArray[np.float32] = ((centred - self.bend[at[:, 1], at[:, 0]]) @ inverse + middle).astype(np.float32)
+        return landed
+
+
+def random_warp(size: int, rng: np.random.Generator) -> Warp:
+    angle = rng.uniform(0, 2 * math.pi)
+    scale = math.exp(rng.uniform(math.log(SCALE_RANGE[0]), math.log(SCALE_RANGE[1])))
+    mirror = rng.choice([-1.0, 1.0])
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    linear = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
+    knots = torch.from_numpy(rng.normal(0, ELASTIC_PX, (1, 2, ELASTIC_KNOTS, ELASTIC_KNOTS)).astype(np.float32))
+    bend = F.interpolate(knots, size=(size, size), mode="bicubic", align_corners=True)[0].permute(1, 2, 0).numpy()
+    return Warp(linear, bend)
+
+
+def draw_batch(images: Sequence[TrainingImage], size: int, config: KiNetConfig, rng: np.random.Generator) -> Batch:
+    """One random crop of ``size`` pixels from each of the given images."""
+    half = math.ceil(size * _MARGIN / 2)
+    axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
+    lattice = np.stack(np.meshgrid(axis, axis), axis=-1)
+    windows, grids, proximities = [], [], []
+    for image in images:
+        centre = _draw_centre(image, size, rng)
+        warp = random_warp(size, rng)
+        windows.append(_cut_window(image, centre, half))
+        grids.append((lattice @ warp.linear.T + warp.bend) / half)
+        near = image.nuclei.select(np.all(np.abs(image.nuclei.xy - centre) < half, axis=1))
+        points = warp.crop_points(near.xy - centre.astype(np.float32))
+        proximities.append(_encode(Nuclei(points, near.classes, near.scores), size, config))
+    grid = torch.from_numpy(np.stack(grids).astype(np.float32))
+    window = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2).float()
+    rgb = F.grid_sample(window[:, :3], grid, mode="bilinear", padding_mode="border", align_corners=False)
+    codes = F.grid_sample(window[:, 3:], grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    return Batch(
+        restain(rgb, rng),
+        torch.from_numpy(np.stack(proximities)),
+        codes[:, :1] / 255,
+        codes[:, 1].long(),
+    )
+
+
+def _encode(points: Nuclei, size: int, config: KiNetConfig) -> NDArray[np.float32]:
+    return encode_points(points.xy, points.classes, (size, size), config)
+
+
+def _draw_centre(image: TrainingImage, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Mostly near a nucleus, so that crops are not mostly glass."""
+    height, width = image.rgb.shape[:2]
+    if len(image.nuclei) and rng.random() < 0.85:
+        middle = image.nuclei.xy[rng.integers(len(image.nuclei))] + rng.uniform(-size / 3, size / 3, 2)
+    else:
+        middle = rng.uniform(0, 1, 2) * (width, height)
+    centre: NDArray[np.int64] = np.rint(np.clip(middle, 0, (width - 1, height - 1))).astype(np.int64)
+    return centre
+
+
+def _cut_window(image: TrainingImage, centre: NDArray[np.int64], half: int) -> NDArray[np.uint8]:
+    """(2·half, 2·half, 5) uint8 around a centre: RGB, weight, region. Outside the image: white, unlabelled."""
+    window = np.empty((2 * half, 2 * half, 5), np.uint8)
+    window[..., :3] = 255
+    window[..., 3:] = (0, UNKNOWN)
+    height, width = image.rgb.shape[:2]
+    x, y = int(centre[0]) - half, int(centre[1]) - half
+    left, top, right, bottom = max(0, x), max(0, y), min(width, x + 2 * half), min(height, y + 2 * half)
+    into = (slice(top - y, bottom - y), slice(left - x, right - x))
+    out = (slice(top, bottom), slice(left, right))
+    window[(*into, slice(0, 3))] = image.rgb[out]
+    window[(*into, 3)] = image.weight[out]
+    window[(*into, 4)] = image.region[out]
+    return window
+
+
+def restain(rgb: Tensor, rng: np.random.Generator) -> Tensor:
+    """RGB (B, 3, S, S) 0..255 → -1..1 as another lab, scanner and day would have given it."""
+    batch = rgb.shape[0]
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.from_numpy(rng.uniform(low, high, (batch, *shape)).astype(np.float32))
+
+    density = -torch.log10((rgb.clamp(0, 255) + 1) / 256)
+    vectors = torch.from_numpy(STAIN_MATRIX)
+    to_stains = torch.linalg.inv(vectors)
+    gains = torch.exp(uniform(-0.35, 0.35, 3))
+    tilted = vectors + uniform(-0.06, 0.06, 3, 3)
+    mixing = to_stains @ (gains[:, :, None] * tilted)
+    density = torch.einsum("bihw,bij->bjhw", density, mixing)
+    density = density + uniform(-0.02, 0.06, 3)[:, :, None, None] * (uniform(0, 1)[:, None, None, None] < 0.5)
+    gamma = torch.exp(uniform(-0.15, 0.15))[:, None, None, None]
+    light = 10 ** (-density.clamp(min=0) * gamma)
+    light = light * (1 + uniform(-0.06, 0.06, 3)[:, :, None, None])
+    light = _defocus(light, rng)
+    noise = torch.from_numpy(rng.standard_normal(light.shape, np.float32)) * uniform(0, 0.025)[:, None, None, None]
+    return ((light + noise).clamp(0, 1) * 2 - 1).contiguous()
+
+
+def _defocus(light: Tensor, rng: np.random.Generator) -> Tensor:
+    """Some crops lose resolution (a coarser objective, poor focus), some gain a little edge contrast."""
+    size = light.shape[-1]
+    out = light.clone()
+    for i, roll in enumerate(rng.random(light.shape[0])):
+        if roll < 0.25:
+            smaller = int(size * rng.uniform(0.45, 0.95))
+            small = F.interpolate(light[i : i + 1], size=(smaller, smaller), mode="area")
+            out[i : i + 1] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+        elif roll < 0.4:
+            soft = F.avg_pool2d(light[i : i + 1], 3, stride=1, padding=1, count_include_pad=False)
+            out[i : i + 1] = light[i : i + 1] + float(rng.uniform(0.2, 0.8)) * (light[i : i + 1] - soft)
+    return out

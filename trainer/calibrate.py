@@ -1,0 +1,34 @@
+"""Choosing the thresholds of a version on validation cases."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from nucleus_app.domain.agreement import Agreement, ImageAgreement, compare_nuclei
+from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.kinet.config import Thresholds
+from nucleus_app.kinet.evaluation import RadiusPx, cut
+from nucleus_app.kinet.predictor import Predictor
+
+GRID = np.round(np.arange(0.10, 0.71, 0.02), 2)
+
+
+def calibrate_thresholds(predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx) -> Thresholds:
+    """One threshold for all classes: the one with the best detection F1, averaged over sets (not images), so that
+    the largest lab does not decide for the others. A set is named by the first word of its images' names.
+    """
+    lowest = predictor.with_thresholds((float(GRID[0]),) * 3)
+    by_threshold: list[dict[str, list[ImageAgreement]]] = [defaultdict(list) for _ in GRID]
+    for image in images:
+        truth = image.inside_labelled_area(image.nuclei)
+        candidates = image.inside_labelled_area(lowest.find(image.rgb, image.mpp))
+        for level, sets in zip(GRID, by_threshold, strict=True):
+            found = cut(candidates, (float(level),) * 3)
+            sets[image.name.split("_")[0]].append(compare_nuclei(image.name, truth, found, radius(image)))
+    f1 = [np.mean([Agreement(tuple(a)).detection.f1 for a in sets.values()]) for sets in by_threshold]
+    best = float(GRID[int(np.argmax(f1))])
+    return replace(predictor.version.thresholds, per_class=(best,) * 3)

@@ -1,0 +1,119 @@
+"""Labelled images brought to the network's scale, with weak regions derived from where tumour was marked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filter
+
+from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.domain.nuclei import Nuclei, NucleusClass
+from nucleus_app.imaging.stain import rgb_to_density
+from nucleus_app.kinet.preprocess import Rgb, scale_image
+from nucleus_app.kinet.proximity import keep_apart
+
+UNKNOWN, TUMOUR, NON_TUMOUR = 0, 1, 2
+"""Codes of the weak region map."""
+
+TUMOUR_REACH_UM = 10.0
+"""Tissue this near a marked tumour nucleus is tumour."""
+STROMA_BEYOND_UM = 15.0
+"""Tissue further than this from every marked tumour nucleus, where tumour was marked at all, is not tumour."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImage:
+    """``rgb`` (H, W, 3) at the network's scale; ``nuclei`` in its pixels, weak ones included; ``weight`` (H, W)
+    uint8 0..255, the supervision of nuclei (0 = unlabelled); ``region`` (H, W) uint8, the weak ROI codes.
+    """
+
+    name: str
+    rgb: Rgb
+    nuclei: Nuclei
+    weight: NDArray[np.uint8]
+    region: NDArray[np.uint8]
+
+
+def prepare_training_image(image: LabelledImage, network_mpp: float, weak_weight: float) -> TrainingImage:
+    """Bring a labelled image to the network's scale and say where, and how strongly, it teaches.
+
+    Where non-tumour nuclei were marked too, the whole labelled area teaches. Else only the surroundings of marked
+    tumour nuclei do, and tissue far from all of them is a weak non-tumour region, in which stained blobs are taken
+    for non-tumour nuclei at ``weak_weight``.
+    """
+    rgb, scaling = scale_image(image.rgb, image.mpp, network_mpp)
+    nuclei = Nuclei(scaling.to_network(image.nuclei.xy), image.nuclei.classes, image.nuclei.scores)
+    labelled = _resize_mask(image.labelled_area, rgb.shape[:2])
+    tumour = nuclei.select(nuclei.classes != NucleusClass.OTHER)
+    from_tumour = _distance_to(tumour.xy, rgb.shape[:2]) * network_mpp
+    from_area = np.zeros(rgb.shape[:2]) if labelled.all() else distance_transform_edt(~labelled) * network_mpp
+    near = (from_tumour <= TUMOUR_REACH_UM) & labelled
+    far = (from_tumour > STROMA_BEYOND_UM) & ((from_area > STROMA_BEYOND_UM) | labelled)
+    region = np.where(near, TUMOUR, np.where(far, NON_TUMOUR, UNKNOWN)).astype(np.uint8)
+    if len(nuclei.of_class(NucleusClass.OTHER)):
+        return TrainingImage(image.name, rgb, nuclei, labelled.astype(np.uint8) * 255, region)
+    weight = np.where(near | (labelled & ~far), 255, 0).astype(np.uint8)
+    weight[far] = round(255 * weak_weight)
+    blobs = find_stained_blobs(rgb)
+    at = np.rint(blobs).astype(int)
+    blobs = blobs[far[at[:, 1], at[:, 0]]]
+    weak = Nuclei.from_arrays(blobs, np.full(len(blobs), NucleusClass.OTHER))
+    return TrainingImage(image.name, rgb, Nuclei.concatenate([nuclei, weak]), weight, region)
+
+
+def find_stained_blobs(rgb: Rgb, *, sigma_px: float = 3.0, contrast: float = 0.08) -> NDArray[np.float32]:
+    """Centres (N, 2) of dark blobs about a nucleus wide: maxima of smoothed density above their surroundings."""
+    density = rgb_to_density(rgb).mean(axis=2)
+    blob = gaussian_filter(density, sigma_px) - gaussian_filter(density, 5 * sigma_px)
+    peak = (maximum_filter(blob, size=5) == blob) & (blob > contrast)
+    rim = int(3 * sigma_px)  # scanners and crops leave dark frames there
+    peak[:rim] = peak[-rim:] = peak[:, :rim] = peak[:, -rim:] = False
+    ys, xs = np.nonzero(peak)
+    order = np.argsort(-blob[ys, xs], kind="stable")
+    xy = np.stack([xs[order], ys[order]], axis=1).astype(np.float32)
+    return xy[keep_apart(xy, 3 * sigma_px)]
+
+
+def _distance_to(xy: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float64]:
+    """Distance (H, W) of every pixel to the nearest point, in pixels; infinite without points."""
+    if len(xy) == 0:
+        return np.full(shape, np.inf)
+    free = np.ones(shape, np.bool_)
+    column = np.clip(np.rint(xy[:, 0]).astype(int), 0, shape[1] - 1)
+    row = np.clip(np.rint(xy[:, 1]).astype(int), 0, shape[0] - 1)
+    free[row, column] = False
+    distance: NDArray[np.float64] = distance_transform_edt(free)
+    return distance
+
+
+def _resize_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    if mask is None:
+        return np.ones(shape, np.bool_)
+    return np.asarray(Image.fromarray(mask).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+
+
+def split_by_case(
+    images: Iterable[LabelledImage], validation_cases: Sequence[str]
+) -> tuple[list[LabelledImage], list[LabelledImage]]:
+    """Training and validation images. A case is named by the start of its images' names (``glioma_p3`` covers
+    ``glioma_p3_1``). Without names, one case in five is drawn by a stable hash.
+    """
+    training: list[LabelledImage] = []
+    validation: list[LabelledImage] = []
+    for image in images:
+        held_out = _is_of(image.name, validation_cases) if validation_cases else _hash_of(image.name) % 5 == 0
+        (validation if held_out else training).append(image)
+    return training, validation
+
+
+def _is_of(name: str, cases: Sequence[str]) -> bool:
+    return any(name == case or name.startswith(case + "_") for case in cases)
+
+
+def _hash_of(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")

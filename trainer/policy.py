@@ -1,0 +1,33 @@
+"""How one run is trained; stored with the run and with the weights it makes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPolicy:
+    """Hyper-parameters of a run. Symbols are those of Xing et al. 2019."""
+
+    steps: int = 6000
+    batch: int = 8
+    crop_px: int = 224
+    learning_rate: float = 1.5e-3
+    weight_decay: float = 1e-4
+    lambda_: float = 5.0
+    """λ of Eq. 2: weight of an image's mean proximity in every pixel's weight."""
+    background_weight: float = 0.02
+    """Floor of a pixel's weight. Eq. 2 alone gives none to a class without nuclei in the crop."""
+    eta: float = 1e-3
+    """η of Eq. 3, for a correlation averaged over pixels (the paper's 1e-6 is for a sum over 200 × 200)."""
+    eta_off_steps: float = 0.1
+    """Share of the run before the correlation penalty sets in (the paper: 10⁴ of 10⁵ iterations)."""
+    gamma: float = 25.0
+    """γ of Eq. 5: nucleus loss against ROI loss."""
+    ema_decay: float = 0.998
+    weak_weight: float = 0.5
+    """Weight of nucleus supervision derived from weak regions."""
+    evaluate_every: int = 500
+    patience: int = 8
+    """Stop after this many evaluations without a better one."""
+    seed: int = 20190701
