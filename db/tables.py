@@ -10,6 +10,7 @@ from sqlalchemy import (
     CheckConstraint,
     DateTime,
     Dialect,
+    Double,
     ForeignKey,
     Index,
     LargeBinary,
@@ -73,7 +74,7 @@ class ImageRow(Table):
     format: Mapped[str] = mapped_column(String(16))
     width_px: Mapped[int]
     height_px: Mapped[int]
-    mpp: Mapped[float | None]
+    mpp: Mapped[float | None] = mapped_column(Double)
     mpp_source: Mapped[str | None] = mapped_column(String(64))
     notes: Mapped[list[str]] = mapped_column(JSON)
     is_synthetic: Mapped[bool]
@@ -94,7 +95,7 @@ class ScoringRow(Table):
     id: Mapped[int] = mapped_column(primary_key=True)
     image_id: Mapped[int] = mapped_column(ForeignKey("image.id"))
     state: Mapped[str] = mapped_column(String(16))
-    mpp: Mapped[float]
+    mpp: Mapped[float] = mapped_column(Double)
     mpp_source: Mapped[str] = mapped_column(String(64))
     tiles_total: Mapped[int | None]
     queued: Mapped[datetime] = mapped_column(UtcDateTime)

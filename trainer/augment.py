@@ -22,6 +22,7 @@ from trainer.dataset import UNKNOWN, TrainingImage
 SCALE_RANGE = (0.75, 1.35)
 ELASTIC_PX = 2.0
 ELASTIC_KNOTS = 6
+BEND_ITERATIONS = 3
 _MARGIN = 1.45 / SCALE_RANGE[0]
 """A window this many crops wide holds every rotated and scaled crop (√2, and a rim for bending)."""
 
@@ -46,14 +47,16 @@ class Warp:
     """(S, S, 2) displacement in window pixels."""
 
     def crop_points(self, centred: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Where window points (N, 2), centred, land in the crop, in crop pixels (one fixed-point step for the bend)."""
+        """Where window points (N, 2), centred, land in the crop, in crop pixels (the bend by fixed-point iteration)."""
         size = self.bend.shape[0]
         inverse = np.linalg.inv(self.linear).T
         middle = (size - 1) / 2
-        first = centred @ inverse + middle
-        at = np.clip(np.rint(first).astype(int), 0, size - 1)
-        landed: NDArray[np.float32] = ((centred - self.bend[at[:, 1], at[:, 0]]) @ inverse + middle).astype(np.float32)
-        return landed
+        landed = centred @ inverse + middle
+        for _ in range(BEND_ITERATIONS):
+            at = np.clip(np.rint(landed).astype(int), 0, size - 1)
+            landed = (centred - self.bend[at[:, 1], at[:, 0]]) @ inverse + middle
+        found: NDArray[np.float32] = landed.astype(np.float32)
+        return found
 
 
 def random_warp(size: int, rng: np.random.Generator) -> Warp:

@@ -85,7 +85,7 @@ class Run:
         terms = joint_loss(output, on_device, self.policy, with_correlation=with_correlation)
         if not is_finite(terms):
             raise TrainingDiverged(
-                f"loss {float(terms.total)} at step {self.step}: lower --learning-rate, or resume from the last checkpoint"
+                f"loss {terms.total.item()} at step {self.step}: lower --learning-rate, or resume from the last checkpoint"
             )
         self.optimiser.zero_grad(set_to_none=True)
         terms.total.backward()  # type: ignore[no-untyped-call]

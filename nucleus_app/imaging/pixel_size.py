@@ -30,7 +30,7 @@ def _tags(image: Image.Image) -> dict[int, object]:
 
 
 def _from_description(image: Image.Image) -> PixelSize | None:
-    text = str(_tags(image).get(_DESCRIPTION, "") or "")
+    text = _as_utf8(str(_tags(image).get(_DESCRIPTION, "") or ""))
     if ome := re.search(r'PhysicalSizeX="([0-9.eE+-]+)"', text):
         unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', text)
         factor = _LENGTHS_UM.get(unit.group(1) if unit else "µm")
@@ -43,6 +43,14 @@ def _from_description(image: Image.Image) -> PixelSize | None:
         if per_unit and factor:
             return PixelSize(factor / per_unit, "ImageJ metadata")
     return None
+
+
+def _as_utf8(text: str) -> str:
+    """Pillow reads TIFF text as Latin-1; OME-XML is UTF-8 and writes its µm so."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _from_tiff_resolution(image: Image.Image) -> PixelSize | None:

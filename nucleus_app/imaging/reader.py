@@ -16,7 +16,7 @@ from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import InvalidImage
 from nucleus_app.imaging.pixel_size import find_pixel_size
 
-FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF", "MPO")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 MIN_SIDE_PX = 32
 _ACCEPTED = "Accepted are PNG, JPEG, TIFF, BMP and WebP"

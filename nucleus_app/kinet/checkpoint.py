@@ -9,14 +9,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds, from_mapping, to_mapping
 from nucleus_app.kinet.network import KiNet
 
-HEADER_KEY = "kinet"
+HEADER_KEY, SEAL_KEY = "kinet", "seal"
+"""Entries of the safetensors header: the JSON, and a digest over that JSON and every array."""
 SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights" / "base.safetensors"
 
 
@@ -47,7 +50,8 @@ def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance:
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     os.close(handle)
     try:
-        save_file(state, partial, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+        described = json.dumps(header, sort_keys=True)
+        save_file(state, partial, metadata={HEADER_KEY: described, SEAL_KEY: _seal(described, state)})
         with Path(partial).open("rb") as written:
             os.fsync(written.fileno())
         Path(partial).chmod(0o644)
@@ -64,15 +68,26 @@ def load_version(path: Path) -> Version:
         )
     try:
         with safe_open(str(path), framework="pt") as opened:
-            header = json.loads((opened.metadata() or {})[HEADER_KEY])
+            metadata = opened.metadata() or {}
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+        if metadata[SEAL_KEY] != _seal(metadata[HEADER_KEY], state):
+            raise ValueError("its content does not fit its seal")
+        header = json.loads(metadata[HEADER_KEY])
         config = from_mapping(KiNetConfig, header["config"])
         thresholds = from_mapping(Thresholds, header["thresholds"])
         provenance = from_mapping(Provenance, header["provenance"])
         network = KiNet(config)
         network.load_state_dict(state, strict=True)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, CheckpointError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{path.name} is no KiNet weight file or is damaged ({error}): restore it from its source"
         ) from error
     return Version(network.eval(), config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _seal(described: str, state: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256(described.encode())
+    for name in sorted(state):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(state[name].numpy()).data)
+    return digest.hexdigest()

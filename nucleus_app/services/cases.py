@@ -70,10 +70,10 @@ def get_case(workplace: Workplace, image_id: int) -> Case:
 
 def get_packed_nuclei(workplace: Workplace, image_id: int) -> bytes:
     """Nuclei of a case's latest scoring, packed. Raises NotFound while there are none."""
+    scoring = get_case(workplace, image_id).scoring
+    if scoring is None:
+        raise NotFound("This image is not scored yet: give its pixel size first.")
     with session_scope(workplace.engine) as session:
-        scoring = find_latest_scoring(session, image_id)
-        if scoring is None:
-            raise NotFound("This image is not scored yet: give its pixel size first.")
         return get_nuclei(session, scoring.id)
 
 

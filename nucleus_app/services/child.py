@@ -26,6 +26,11 @@ class WorkerChild:
         self._keeper = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
         self._keeper.start()
 
+    @property
+    def process_id(self) -> int | None:
+        """Of the worker that was started last."""
+        return self._process.pid if self._process else None
+
     def stop(self) -> None:
         """Stop the worker; what it had not finished goes on at the next start."""
         self._stopping.set()

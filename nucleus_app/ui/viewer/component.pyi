@@ -63,11 +63,8 @@ class NucleusViewer(gr.HTML):
 
     def api_info(self) -> dict[str, Any]:
         return {"type": "object"}
-    from collections.abc import Callable, Sequence
-    from typing import TYPE_CHECKING, Any, Literal
-
+    from typing import Callable, Literal, Sequence, Any, TYPE_CHECKING
     from gradio.blocks import Block
-
     if TYPE_CHECKING:
         from gradio.components import Timer
         from gradio.components.base import Component

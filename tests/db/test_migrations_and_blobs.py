@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import errno
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+import db.migrate
+from db.blobs import BlobStore
+from db.engine import create_store, session_scope
+from db.images import NewImage, add_image, list_images
+from db.migrate import migrate
+from db.scorings import put_tile, queue_scoring
+from db.tables import Table
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.scale import PixelSize
+from nucleus_app.errors import NotFound, StorageFull
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+OURS = {"image", "scoring", "scoring_tile"}
+
+
+def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> None:
+    engine = create_store(database_url)
+    migrate(engine)
+    with engine.connect() as connection:
+
+        def ours(name: str | None, kind: str, parents: dict[str, str | None]) -> bool:
+            return kind != "table" or name in OURS
+
+        context = MigrationContext.configure(connection, opts={"include_name": ours, "compare_type": True})
+        assert compare_metadata(context, Table.metadata) == []
+        unnamed = [
+            constraint
+            for table in OURS
+            for constraint in inspect(connection).get_foreign_keys(table)
+            + inspect(connection).get_check_constraints(table)
+            if not constraint["name"]
+        ]
+    assert unnamed == []
+    migrate(engine)  # again is fine
+    engine.dispose()
+
+
+LATER_REVISION = """
+import sqlalchemy as sa
+from alembic import op
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+def upgrade() -> None:
+    with op.batch_alter_table("image", recreate="always") as table:
+        table.add_column(sa.Column("stain", sa.String(10), nullable=True))
+"""
+
+
+def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    migrate(engine)
+    with session_scope(engine, write=True) as session:
+        image = add_image(session, NewImage("a", "b", "kept", "PNG", 40, 40, None, ()), NOW)
+        put_tile(session, queue_scoring(session, image.id, PixelSize(0.5, "x"), NOW), 0, Nuclei.empty(), NOW)
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "migrations")
+    (tmp_path / "migrations/versions/0002_later.py").write_text(LATER_REVISION)
+    monkeypatch.setattr(db.migrate, "MIGRATIONS", tmp_path / "migrations")
+    migrate(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT stain IS NULL FROM image WHERE label = 'kept'")) == 1
+        assert connection.scalar(text("SELECT count(*) FROM scoring_tile")) == 1
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+    engine.dispose()
+    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0001'}")
+    with session_scope(backup) as session:
+        assert [image.label for image in list_images(session)] == ["kept"]
+    backup.dispose()
+
+
+def test_foreign_keys_are_enforced_after_a_migration(tmp_path: Path) -> None:
+    engine = create_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
+    migrate(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text("PRAGMA foreign_keys")) == 1
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
+    engine.dispose()
+
+
+def test_the_same_bytes_are_one_blob(tmp_path: Path) -> None:
+    store = BlobStore(str(tmp_path / "blobs"))
+    name = store.put(b"pixels")
+    assert store.put(b"pixels") == name
+    assert store.get(name) == b"pixels"
+    assert len([p for p in (tmp_path / "blobs").rglob("*") if p.is_file()]) == 1
+
+
+def test_blobs_live_in_any_fsspec_store() -> None:
+    store = BlobStore("memory://somewhere")
+    assert store.get(store.put(b"pixels")) == b"pixels"
+
+
+def test_missing_and_damaged_blobs_are_named(tmp_path: Path) -> None:
+    store = BlobStore(str(tmp_path))
+    name = store.put(b"pixels")
+    (tmp_path / name[:2] / name).write_bytes(b"pixel5")
+    with pytest.raises(NotFound, match="damaged"):
+        store.get(name)
+    with pytest.raises(NotFound, match="missing"):
+        store.get("0" * 64)
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = BlobStore(str(tmp_path))
+
+    def full(path: str, content: bytes) -> None:
+        Path(path).write_bytes(content[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store._files, "pipe_file", full)
+    with pytest.raises(StorageFull, match="disk is full"):
+        store.put(b"pixels")
+    assert [p for p in tmp_path.rglob("*") if p.is_file()] == []

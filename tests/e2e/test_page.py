@@ -1,0 +1,255 @@
+"""What a pathologist sees and does, in a real Chromium."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.kinet.predictor import Predictor
+from tests.e2e.conftest import RunningApp, free_port
+
+pytestmark = pytest.mark.browser
+RUO = "For research use only. Not for use in diagnostic procedures."
+
+
+def open_page(page: Page, app: RunningApp, address: str = "") -> None:
+    page.goto(app.url + address)
+    expect(page.locator(".nv-root")).to_have_attribute("data-connected", "yes")
+
+
+def wait_scored(page: Page) -> None:
+    expect(page.locator(".nv-root")).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=120_000)
+
+
+def upload(page: Page, *files: Path) -> None:
+    page.set_input_files("#upload input[type=file]", [str(f) for f in files])
+
+
+def save(rgb: np.ndarray, path: Path, **options: Any) -> Path:
+    Image.fromarray(rgb).save(path, **options)
+    return path
+
+
+# For every positive nucleus in view with none near it: how far its drawn disc's centre is from where it must be, by
+# OpenSeadragon's own arithmetic rather than the overlay's, in screen pixels.
+OFFSETS = """() => {
+  const v = document.querySelector('.nv-root').viewer, item = v.osd.world.getItemAt(0), d = window.devicePixelRatio;
+  const at = [...v.points.classes].map((_, i) => item.imageToViewerElementCoordinates(
+    new OpenSeadragon.Point(v.points.xy[2 * i] + 0.5, v.points.xy[2 * i + 1] + 0.5)).times(d));
+  const { width, height } = v.overlay.canvas, data = v.overlay.g.getImageData(0, 0, width, height).data, R = 13, found = [];
+  at.forEach((p, i) => {
+    if (v.points.classes[i] !== 0 || p.x < R || p.y < R || p.x > width - R || p.y > height - R) return;
+    if (at.some((q, k) => k !== i && Math.abs(q.x - p.x) < 2 * R && Math.abs(q.y - p.y) < 2 * R)) return;
+    let n = 0, sx = 0, sy = 0;
+    for (let y = Math.round(p.y) - R; y <= Math.round(p.y) + R; y++) for (let x = Math.round(p.x) - R; x <= Math.round(p.x) + R; x++) {
+      if (data[(y * width + x) * 4] > 200 && data[(y * width + x) * 4 + 2] < 60) { n++; sx += x + 0.5; sy += y + 0.5; }
+    }
+    found.push(n ? Math.hypot(sx / n - p.x, sy / n - p.y) / d : 99);
+  });
+  return found;
+}"""
+# Bring the n-th positive nucleus to the middle.
+LOOK_AT = """([n, zoom]) => {
+  const v = document.querySelector('.nv-root').viewer, p = v.osd.viewport, item = v.osd.world.getItemAt(0);
+  const i = [...v.points.classes.keys()].filter((k) => v.points.classes[k] === 0)[n];
+  p.zoomTo(p.getHomeZoom() * zoom, null, true);
+  p.panTo(item.imageToViewportCoordinates(v.points.xy[2 * i], v.points.xy[2 * i + 1]), true);
+  v.osd.forceRedraw();
+  v.draw();
+}"""
+INKED = """() => { const o = document.querySelector('.nv-root').viewer.overlay;
+  const d = o.g.getImageData(0, 0, o.canvas.width, o.canvas.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; }"""
+ZOOM = """(f) => { const v = document.querySelector('.nv-root').viewer; const p = v.osd.viewport;
+  p.zoomTo(p.getHomeZoom() * f, null, true); v.osd.forceRedraw(); v.draw(); }"""
+
+
+def test_first_start_shows_a_scored_synthetic_field(page: Page, app: RunningApp) -> None:
+    open_page(page, app)
+    wait_scored(page)
+    panel = page.locator(".nv-panel")
+    expect(panel).to_contain_text("Demo field (synthetic, no patient)")
+    expect(panel).to_contain_text("Synthetic field drawn by this app")
+    expect(panel).to_contain_text("Ki67 labelling index")
+    expect(page.get_by_text(RUO).first).to_be_visible()
+    case = app.cases()[-1]
+    counts: dict[str, int] = case["counts"]  # type: ignore[assignment]
+    expect(page.locator(".nv-counts")).to_have_text(
+        f"{counts['positive']:,} positive of {counts['positive'] + counts['negative']:,} tumour nuclei"
+    )
+    expect(page.locator(".nv-value")).to_have_text(f"{case['index_percent']:.1f}")
+    expect(page.locator(".nv-root")).to_have_attribute("data-n", str(sum(counts.values())))
+    truth = draw_field(FieldRecipe(), np.random.default_rng(7)).nuclei.counts()
+    assert counts["positive"] == pytest.approx(truth.positive, rel=0.15)
+
+
+def test_an_image_without_pixel_size_is_asked_for_it_then_scored(
+    page: Page, app: RunningApp, field: LabelledImage, tmp_path: Path, shipped: Predictor
+) -> None:
+    open_page(page, app)
+    upload(page, save(field.rgb, tmp_path / "P-17 hot spot.png"))
+    expect(page.locator(".nv-state")).to_contain_text("states no pixel size")
+    expect(page.locator("#label textarea, #label input").first).to_have_value("P-17 hot spot.png")
+    page.locator("#score").click()
+    expect(page.locator(".nv-error")).to_contain_text("about 0.5 for 20×")
+    page.locator("#mpp input").fill("50")
+    page.locator("#score").click()
+    expect(page.locator(".nv-error")).to_contain_text("50 µm/px is not possible")
+    page.locator("#mpp input").fill("0.5")
+    page.locator("#score").click()
+    wait_scored(page)
+    counts = shipped.find(field.rgb, 0.5).counts()
+    expect(page.locator(".nv-counts")).to_have_text(f"{counts.positive} positive of {counts.tumour} tumour nuclei")
+    expect(page.locator(".nv-scale")).to_contain_text("0.500 µm/px (stated by the user)")
+    # Uploads do not stay in Gradio's cache, which has no owner.
+    left = [p for p in (app.data_dir / "tmp").rglob("*") if p.is_file() and p.suffix == ".png"]
+    assert left == []
+
+
+def test_marks_lie_on_their_nuclei_at_every_zoom(page: Page, app: RunningApp) -> None:
+    open_page(page, app, "?image=1")
+    wait_scored(page)
+    for zoom in (3, 5, 8):
+        offsets = [
+            offset
+            for nucleus in range(6)
+            for offset in page.evaluate(LOOK_AT, [nucleus, zoom]) or page.evaluate(OFFSETS)
+        ]
+        assert len(offsets) >= 6
+        assert max(offsets) < 1.0
+
+
+def test_legend_palette_and_hold_h(page: Page, app: RunningApp) -> None:
+    open_page(page, app, "?image=1")
+    wait_scored(page)
+    page.evaluate(ZOOM, 1)
+    everything = page.evaluate(INKED)
+    page.locator("input[data-class=negative]").uncheck()
+    without_negative = page.evaluate(INKED)
+    assert 0 < without_negative < 0.7 * everything
+    page.locator("input[data-class=negative]").check()
+    assert page.evaluate(INKED) == everything
+    page.locator(".nv-stage").click()
+    page.keyboard.down("h")
+    assert page.evaluate(INKED) == 0
+    page.keyboard.up("h")
+    assert page.evaluate(INKED) == everything
+    page.get_by_label("Palette").select_option("safe")
+    expect(page.locator(".nv-root")).to_have_attribute("data-palette", "safe")
+    page.reload()
+    wait_scored(page)
+    assert page.get_by_label("Palette").input_value() == "safe"
+    before = page.evaluate("document.querySelector('.nv-root').viewer.osd.viewport.getZoom()")
+    page.locator(".nv-root").focus()
+    page.keyboard.press("+")
+    assert page.evaluate("document.querySelector('.nv-root').viewer.osd.viewport.getZoom()") > before
+
+
+def test_bad_files_are_named_with_the_reason_and_the_good_ones_go_on(
+    page: Page, app: RunningApp, field: LabelledImage, tmp_path: Path
+) -> None:
+    good = save(field.rgb, tmp_path / "good.tif", dpi=(50_800, 50_800))
+    (tmp_path / "notes.png").write_text("not an image")
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    (tmp_path / "cut.png").write_bytes(save(field.rgb, tmp_path / "whole.png").read_bytes()[:20_000])
+    dot = save(np.zeros((1, 1, 3), np.uint8), tmp_path / "dot.bmp")
+    open_page(page, app)
+    before = len(app.cases())
+    upload(page, tmp_path / "notes.png", good, tmp_path / "empty.jpg", tmp_path / "cut.png", dot)
+    expect(page.locator(".nv-error")).to_have_count(4)
+    for name, reason in (
+        ("notes.png", "Accepted are PNG"),
+        ("empty.jpg", "empty"),
+        ("cut.png", "damaged"),
+        ("dot.bmp", "1 × 1"),
+    ):
+        expect(page.locator(".nv-error", has_text=name)).to_contain_text(reason)
+    wait_scored(page)
+    expect(page.locator(".nv-panel h2")).to_have_text("good.tif")
+    assert len(app.cases()) == before + 1
+    page.locator(".nv-error button").first.click()
+    expect(page.locator(".nv-error")).to_have_count(3)
+
+
+def test_a_hostile_name_is_shown_as_text_and_can_be_replaced(
+    page: Page, app: RunningApp, tmp_path: Path, field: LabelledImage
+) -> None:
+    open_page(page, app)
+    upload(page, save(field.rgb[:80, :80], tmp_path / "a.png"))
+    label = page.locator("#label textarea, #label input").first
+    expect(label).to_have_value("a.png")
+    for hostile in ("<img src=x onerror='window.hacked=1'>", "${document.body.dataset.hacked=1}", "P-18"):
+        label.fill(hostile)
+        label.press("Tab")
+        expect(page.locator(".nv-panel h2")).to_have_text(hostile)
+        expect(page.locator(".nv-list button").first.locator(".nv-label")).to_have_text(hostile)
+    assert page.evaluate("window.hacked === undefined && document.body.dataset.hacked === undefined")
+
+
+def test_earlier_cases_reopen_and_the_address_remembers(page: Page, app: RunningApp) -> None:
+    open_page(page, app)
+    page.locator(".nv-list button", has_text="Demo field").click()
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    wait_scored(page)
+    expect(page.locator("#mpp input")).to_have_value("0.5")
+    assert "image=1" in page.url
+    page.reload()
+    wait_scored(page)
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+
+
+def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_path: Path) -> None:
+    open_page(page, app, "?image=1")
+    wait_scored(page)
+    with page.expect_download() as started:
+        page.get_by_role("link", name="JSON").click()
+    started.value.save_as(tmp_path / "result.json")
+    result = json.loads((tmp_path / "result.json").read_text("utf-8"))
+    expect(page.locator(".nv-value")).to_have_text(f"{result['index_percent']:.1f}")
+    assert result["notice"] == RUO
+    with page.expect_download() as started:
+        page.get_by_role("link", name="CSV of nuclei").click()
+    started.value.save_as(tmp_path / "nuclei.csv")
+    assert len((tmp_path / "nuclei.csv").read_text("utf-8").splitlines()) == 1 + len(result["nuclei"])
+
+
+def test_a_second_tab_sees_a_new_case(
+    page: Page, app: RunningApp, browser: Browser, tmp_path: Path, field: LabelledImage
+) -> None:
+    open_page(page, app)
+    other = browser.new_page()
+    open_page(other, app)
+    upload(other, save(field.rgb[:90, :90], tmp_path / "from the other tab.png"))
+    expect(page.locator(".nv-list")).to_contain_text("from the other tab.png", timeout=20_000)
+    other.close()
+
+
+def test_a_crash_in_the_middle_loses_no_job_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:
+    app = RunningApp(tmp_path / "data", free_port(), {"NUCLEUS_DEMO": "no"})
+    app.start()
+    try:
+        open_page(page, app)
+        expect(page.locator(".nv-empty")).to_contain_text("Drop an image")
+        slide = draw_field(FieldRecipe(width_px=2300, height_px=2300), np.random.default_rng(8))
+        upload(page, save(slide.rgb, tmp_path / "slide.png", dpi=(50_800, 50_800)))
+        expect(page.locator(".nv-state")).to_contain_text(
+            re.compile(r"[1-8] of 9 tiles done, about \d+ s left"), timeout=120_000
+        )
+        page.reload()
+        expect(page.locator(".nv-state")).to_contain_text("of 9 tiles done")
+        app.kill()
+        expect(page.locator(".nv-root")).to_have_attribute("data-connected", "no")
+        app.start()
+        expect(page.locator(".nv-root")).to_have_attribute("data-connected", "yes")
+        wait_scored(page)
+        expect(page.locator(".nv-value")).to_be_visible()
+    finally:
+        app.stop()

@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.kinet.config import PAPER, SMALL, Thresholds
+from nucleus_app.kinet.proximity import decode_maps, encode_points, keep_apart
+
+
+def encode(nuclei: Nuclei, shape: tuple[int, int] = (60, 80)) -> np.ndarray:
+    return encode_points(nuclei.xy, nuclei.classes, shape, SMALL)
+
+
+def test_the_map_is_equation_1() -> None:
+    maps = encode(Nuclei.from_arrays([[40, 30]], [1]))
+    d, alpha = SMALL.proximity_radius_px, SMALL.proximity_decay
+    for distance in (0, 1, 3, 7, 8, 9):
+        inside = (math.exp(alpha * (1 - distance / d)) - 1) / (math.exp(alpha) - 1)
+        assert maps[1, 30, 40 + distance] == pytest.approx(inside if distance <= d else 0, abs=1e-6)
+    assert maps[0].max() == maps[2].max() == 0
+
+
+def test_overlapping_nuclei_keep_the_nearer_ones_value() -> None:
+    both = encode(Nuclei.from_arrays([[30, 30], [36, 30]], [0, 0]))
+    alone = [encode(Nuclei.from_arrays([[x, 30]], [0])) for x in (30, 36)]
+    assert np.array_equal(both, np.maximum(*alone))
+
+
+spots = st.lists(
+    st.tuples(st.floats(1, 78, width=32), st.floats(1, 58, width=32), st.integers(0, 2)), max_size=25
+)  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(spots)
+def test_points_to_maps_to_points_comes_back(listed: list[tuple[float, float, int]]) -> None:
+    rows = np.array(listed, np.float32).reshape(-1, 3)
+    rows = rows[keep_apart(rows[:, :2], 9.0)]
+    nuclei = Nuclei.from_arrays(rows[:, :2], rows[:, 2])
+    again = decode_maps(encode(nuclei), Thresholds())
+    assert len(again) == len(nuclei)
+    for (x, y), kind in zip(nuclei.xy, nuclei.classes, strict=True):
+        gap = np.hypot(*(again.xy - (x, y)).T)
+        assert gap.min() < 0.5
+        assert again.classes[gap.argmin()] == kind
+
+
+def test_an_empty_map_gives_no_nuclei() -> None:
+    assert len(decode_maps(np.zeros((3, 40, 40), np.float32), Thresholds())) == 0
+
+
+def test_the_papers_relative_threshold_invents_nuclei_on_an_empty_field_and_ours_does_not() -> None:
+    noise = np.random.default_rng(0).random((3, 40, 40)).astype(np.float32) * 0.05
+    assert len(decode_maps(noise, Thresholds())) == 0
+    assert len(decode_maps(noise, Thresholds(), relative_xi=0.5)) > 0
+
+
+def test_a_plateau_is_one_nucleus() -> None:
+    maps = np.zeros((3, 40, 40), np.float32)
+    maps[0, 18:22, 18:22] = 0.9
+    assert len(decode_maps(maps, Thresholds())) == 1
+
+
+def test_a_nucleus_takes_the_class_furthest_above_its_threshold() -> None:
+    maps = np.zeros((3, 40, 40), np.float32)
+    maps[0, 20, 20], maps[1, 20, 20] = 0.5, 0.6
+    assert decode_maps(maps, Thresholds((0.4, 0.4, 0.4))).classes.tolist() == [1]
+    assert decode_maps(maps, Thresholds((0.2, 0.4, 0.4))).classes.tolist() == [0]
+
+
+def test_two_maxima_closer_than_the_minimum_distance_become_the_stronger() -> None:
+    maps = np.zeros((3, 40, 40), np.float32)
+    maps[0, 20, 20], maps[0, 20, 24], maps[0, 20, 32] = 0.8, 0.9, 0.7
+    found = decode_maps(maps, Thresholds(min_distance_px=5))
+    assert found.xy.tolist() == [[24, 20], [32, 20]]
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7])
+
+
+def test_the_papers_configuration_is_kept() -> None:
+    assert PAPER.contraction_widths == (32, 64, 128, 256, 256)
+    assert PAPER.expansion_widths == (512, 256, 128, 64)
+    assert (PAPER.dropout, PAPER.proximity_decay) == (0.5, 3.0)

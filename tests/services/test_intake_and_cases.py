@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from sqlalchemy import text
+
+from db.engine import session_scope
+from db.scorings import VersionUsed, finish_scoring, start_scoring
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.errors import InvalidImage, NotFound, StorageFull, UnknownPixelSize
+from nucleus_app.imaging.reader import decode_png
+from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
+from nucleus_app.services.intake import clean_label, rename, score_at, take_in, take_in_demo
+from nucleus_app.services.workplace import Workplace
+
+RGB = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def upload(tmp_path: Path) -> Path:
+    Image.fromarray(RGB).save(tmp_path / "Jane Doe 1950.png")
+    return tmp_path / "Jane Doe 1950.png"
+
+
+def jobs_of(workplace: Workplace) -> list[str]:
+    with session_scope(workplace.engine) as session:
+        return list(session.scalars(text("SELECT workflow_uuid FROM workflow_status ORDER BY workflow_uuid")))
+
+
+def test_an_image_without_pixel_size_waits_for_one(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, upload.name)
+    assert get_case(workplace, image.id).state == "needs pixel size"
+    assert jobs_of(workplace) == []
+    assert np.array_equal(decode_png(workplace.blobs.get(image.blob)), RGB)
+    score_at(workplace, image.id, 0.5)
+    case = get_case(workplace, image.id)
+    assert (case.state, case.is_busy) == ("queued", True)
+    assert case.image.pixel_size == (0.5, "stated by the user")
+    assert jobs_of(workplace) == [f"scoring-{case.scoring.id}"]
+
+
+def test_an_image_that_states_its_pixel_size_is_scored_at_once(workplace: Workplace, tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.png", dpi=(50_800, 50_800))
+    image = take_in(workplace, tmp_path / "a.png", "a.png")
+    case = get_case(workplace, image.id)
+    assert case.state == "queued"
+    assert case_to_mapping(case)["mpp_source"] == "PNG density"
+    score_at(workplace, image.id, image.pixel_size.mpp)
+    assert get_case(workplace, image.id).image.pixel_size.source == "PNG density"
+
+
+def test_a_scoring_and_its_job_exist_together_or_not_at_all(
+    workplace: Workplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.png", dpi=(50_800, 50_800))
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("queue is down")
+
+    monkeypatch.setattr(type(workplace.jobs), "enqueue_scoring", broken)
+    with pytest.raises(RuntimeError):
+        take_in(workplace, tmp_path / "a.png", "a.png")
+    assert list_cases(workplace) == []
+
+
+def test_refused_files_leave_nothing(workplace: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_bytes(b"no image")
+    with pytest.raises(InvalidImage):
+        take_in(workplace, tmp_path / "x.png", "x.png")
+    assert list_cases(workplace) == []
+    assert not (workplace.settings.data_dir / "blobs").exists()
+
+
+def test_a_full_disk_leaves_no_case(workplace: Workplace, upload: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(content: bytes) -> str:
+        raise StorageFull("The disk is full")
+
+    monkeypatch.setattr(type(workplace.blobs), "put", lambda self, content: full(content))
+    with pytest.raises(StorageFull):
+        take_in(workplace, upload, upload.name)
+    assert list_cases(workplace) == []
+
+
+@pytest.mark.parametrize("mpp", [0, -1, 99, float("nan")])
+def test_an_absurd_pixel_size_is_refused_and_changes_nothing(workplace: Workplace, upload: Path, mpp: float) -> None:
+    image = take_in(workplace, upload, upload.name)
+    with pytest.raises(UnknownPixelSize, match="give a value from"):
+        score_at(workplace, image.id, mpp)
+    assert get_case(workplace, image.id).state == "needs pixel size"
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("../../etc/passwd", "passwd"),
+        ("C:\\Users\\x\\case 7.png", "case 7.png"),
+        ("<img src=x onerror=alert(1)>.png", "<img src=x onerror=alert(1)>.png"),
+        ("a\x00b\nc\u202e.png", "a b c .png"),
+        ("", "Untitled image"),
+        ("😀 Fälle 例.png", "😀 Fälle 例.png"),
+        ("x" * 300, "x" * 120),
+        ("'; DROP TABLE image; --", "'; DROP TABLE image; --"),
+    ],
+)
+def test_hostile_names_become_one_harmless_line(workplace: Workplace, upload: Path, name: str, label: str) -> None:
+    assert clean_label(name) == label
+    image = take_in(workplace, upload, name)
+    assert get_case(workplace, image.id).image.label == label
+
+
+@given(st.text())
+def test_any_text_can_be_a_label(name: str) -> None:
+    label = clean_label(name)
+    assert 1 <= len(label) <= 120
+    assert "\n" not in label
+    assert clean_label(label) == label
+
+
+def test_cases_can_be_renamed(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, upload.name)
+    assert rename(workplace, image.id, "  P-17\n") == "P-17"
+    assert [case.image.label for case in list_cases(workplace)] == ["P-17"]
+
+
+def test_the_demo_field_comes_once_and_only_first(workplace: Workplace) -> None:
+    demo = take_in_demo(workplace)
+    assert demo is not None
+    assert demo.is_synthetic
+    assert "synthetic" in demo.label
+    assert take_in_demo(workplace) is None
+    assert len(list_cases(workplace)) == 1
+
+
+def test_a_running_case_tells_how_long_it_takes(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, upload.name)
+    score_at(workplace, image.id, 0.5)
+    scoring = get_case(workplace, image.id).scoring
+    start = datetime.now(UTC)
+    with session_scope(workplace.engine, write=True) as session:
+        start_scoring(session, scoring.id, 4, start)
+    from dataclasses import replace
+
+    case = get_case(workplace, image.id)
+    assert case.seconds_left(start + timedelta(seconds=5)) is None
+    halfway = replace(case, scoring=replace(case.scoring, tiles_done=1))
+    assert halfway.seconds_left(start + timedelta(seconds=5)) == pytest.approx(15)
+
+
+def test_the_record_holds_the_stored_numbers(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, upload.name)
+    with pytest.raises(NotFound):
+        get_record(workplace, image.id)
+    score_at(workplace, image.id, 0.5)
+    scoring = get_case(workplace, image.id).scoring
+    nuclei = Nuclei.from_arrays([[1, 2], [3, 4], [5, 6]], [0, 1, 2])
+    with session_scope(workplace.engine, write=True) as session:
+        finish_scoring(
+            session, scoring.id, nuclei, VersionUsed("v", "e" * 64, (0.1, 0.2, 0.3), "0.1.0"), datetime.now(UTC)
+        )
+    record = get_record(workplace, image.id)
+    assert record.index.percent == 50
+    assert record.image_sha256 == image.sha256
+    assert record.thresholds == (0.1, 0.2, 0.3)
+    mapping = case_to_mapping(get_case(workplace, image.id))
+    assert mapping["counts"] == {"positive": 1, "negative": 1, "other": 1}
+    assert mapping["index_percent"] == 50
+    assert "Only 2 tumour nuclei" in mapping["warnings"][0]

@@ -1,0 +1,148 @@
+"""The durable path, with real processes and kill -9, on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dbos import DBOSClient
+
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.services.cases import Case, get_case, get_record
+from nucleus_app.services.child import WorkerChild
+from nucleus_app.services.intake import score_at, take_in
+from nucleus_app.services.workplace import Workplace
+from nucleus_app.settings import Settings
+from tests.conftest import OpenWorkplace
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE_S = 120
+
+
+def wait_for(case: Callable[[], Case], reached: Callable[[Case], bool]) -> Case:
+    """Poll until a case is as wanted; a case that failed is an error at once."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        now = case()
+        assert now.state != "failed", now.scoring.error
+        if reached(now):
+            return now
+        time.sleep(0.02)
+    raise AssertionError(f"still {now.state}, {now.scoring} after {PATIENCE_S} s")
+
+
+def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
+    environment = os.environ | {
+        "NUCLEUS_DATA_DIR": str(settings.data_dir), "DATABASE_URL": settings.sqlalchemy_url, "NUCLEUS_DEVICE": "cpu",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "nucleus_app", "worker", "--until-stdin-closes"]
+    return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE)
+
+
+def steps_of(workplace: Workplace, scoring_id: int) -> dict[int, object]:
+    """Step number → when it was completed, for the finished steps of a scoring."""
+    client = DBOSClient(system_database_url=workplace.engine.url.render_as_string(hide_password=False))
+    steps = client.list_workflow_steps(f"scoring-{scoring_id}")
+    client.destroy()
+    return {s["function_id"]: s["completed_at_epoch_ms"] for s in steps if s["completed_at_epoch_ms"]}
+
+
+@pytest.fixture
+def slide(tmp_path: Path) -> Path:
+    """A field of six tiles."""
+    from PIL import Image
+
+    image = draw_field(FieldRecipe(width_px=2300, height_px=1200), np.random.default_rng(8))
+    Image.fromarray(image.rgb).save(tmp_path / "slide.png")
+    return tmp_path / "slide.png"
+
+
+def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
+    database_url: str, settings: Settings, open_at: OpenWorkplace, slide: Path, shipped: Predictor
+) -> None:
+    workplace = open_at(settings, database_url=database_url)
+    image = take_in(workplace, slide, "slide.png")
+    score_at(workplace, image.id, 0.5)
+    scoring_id = get_case(workplace, image.id).scoring.id
+
+    worker = start_worker(workplace.settings)
+    try:
+        midway = wait_for(lambda: get_case(workplace, image.id), lambda c: c.scoring.tiles_done >= 2)
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    assert midway.state == "running"
+    assert midway.scoring.tiles_total == 6
+    finished_before = steps_of(workplace, scoring_id)
+    assert len(finished_before) >= 2
+
+    worker = start_worker(workplace.settings)
+    try:
+        done = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+    finally:
+        worker.stdin.close()
+        assert worker.wait(timeout=20) == 0
+    steps = steps_of(workplace, scoring_id)
+    assert {number: steps[number] for number in finished_before} == finished_before
+    assert len(steps) == 1 + 6 + 1
+    from PIL import Image
+
+    direct = shipped.find(np.asarray(Image.open(slide)), 0.5)
+    record = get_record(workplace, image.id)
+    assert done.scoring.counts == direct.counts()
+    assert np.abs(record.nuclei.xy - direct.xy).max() < 1e-3
+    assert record.version_sha256 == shipped.version.sha256
+
+
+def test_a_job_that_cannot_be_done_fails_with_a_message_and_the_next_one_runs(
+    settings: Settings, open_at: OpenWorkplace, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    workplace = open_at(settings)
+    cases = []
+    for seed in (1, 2):
+        field = draw_field(FieldRecipe(width_px=120, height_px=120), np.random.default_rng(seed))
+        Image.fromarray(field.rgb).save(tmp_path / f"{seed}.png")
+        cases.append(take_in(workplace, tmp_path / f"{seed}.png", "x"))
+        score_at(workplace, cases[-1].id, 0.5)
+    lost = cases[0].blob
+    (settings.data_dir / "blobs" / lost[:2] / lost).unlink()
+    worker = start_worker(settings)
+    try:
+        wait_for(lambda: get_case(workplace, cases[1].id), lambda c: c.state == "done")
+    finally:
+        worker.stdin.close()
+        worker.wait(timeout=20)
+    broken = get_case(workplace, cases[0].id)
+    assert broken.state == "failed"
+    assert "missing from the store" in broken.scoring.error
+
+
+def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops() -> None:
+    child = WorkerChild((sys.executable, "-c", "import sys; sys.stdin.read()"))
+    try:
+        first = wait_for_process(child, None)
+        os.kill(first, signal.SIGKILL)
+        second = wait_for_process(child, first)
+    finally:
+        child.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(second, 0)
+
+
+def wait_for_process(child: WorkerChild, other_than: int | None) -> int:
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if child.process_id not in (None, other_than):
+            return child.process_id
+        time.sleep(0.02)
+    raise AssertionError("no worker was started")

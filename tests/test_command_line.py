@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nucleus_app.__main__ import main
+from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.errors import NucleusAppError
+from nucleus_app.imaging.dataset import write_labelled
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.settings import read_settings
+
+
+@pytest.fixture
+def image(tmp_path: Path, field: LabelledImage) -> Path:
+    Image.fromarray(field.rgb).save(tmp_path / "field.png")
+    return tmp_path / "field.png"
+
+
+def test_score_writes_json_and_csv_with_the_networks_own_numbers(
+    image: Path, tmp_path: Path, field: LabelledImage, shipped: Predictor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", str(image), "--mpp", "0.5", "--out", str(tmp_path / "out")]) == 0
+    result = json.loads((tmp_path / "out/field.json").read_text("utf-8"))
+    nuclei = shipped.find(field.rgb, 0.5)
+    counts = nuclei.counts()
+    assert set(result) >= {
+        "image_sha256", "width_px", "height_px", "mpp", "mpp_source", "version", "thresholds", "nuclei", "counts",
+        "index_percent", "ci95_percent", "warnings",
+    }  # fmt: skip
+    assert result["counts"] == counts._asdict()
+    assert result["index_percent"] == pytest.approx(100 * counts.positive / counts.tumour)
+    assert result["version"] == {"name": "base-1", "sha256": shipped.version.sha256}
+    assert np.array(result["nuclei"])[:, :2] == pytest.approx(nuclei.xy, abs=0.006)
+    rows = list(csv.DictReader((tmp_path / "out/field.csv").open(encoding="utf-8")))
+    assert len(rows) == len(nuclei)
+    assert "1 passed, 0 failed" in capsys.readouterr().out
+
+
+def test_one_bad_image_fails_the_exit_code_but_not_the_others(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    assert main(["score", str(tmp_path), "--mpp", "0.5", "--out", str(tmp_path / "out")]) == 1
+    assert [p.name for p in sorted((tmp_path / "out").iterdir())] == ["field.csv", "field.json"]
+    captured = capsys.readouterr()
+    assert "broken.png: The file is not an image" in captured.err
+    assert "1 passed, 1 failed" in captured.out
+
+
+def test_a_pixel_size_is_never_guessed(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(image), "--out", str(tmp_path / "out")]) == 1
+    assert "give it with --mpp" in capsys.readouterr().err
+    assert main(["score", str(image), "--mpp", "40", "--out", str(tmp_path / "out")]) == 1
+    assert "40 µm/px is not possible" in capsys.readouterr().err
+
+
+def test_an_image_without_tumour_has_a_null_index(tmp_path: Path) -> None:
+    Image.new("RGB", (200, 200), "white").save(tmp_path / "blank.png", dpi=(50_800, 50_800))
+    assert main(["score", str(tmp_path / "blank.png"), "--out", str(tmp_path)]) == 0
+    result = json.loads((tmp_path / "blank.json").read_text("utf-8"))
+    assert (result["index_percent"], result["ci95_percent"], result["nuclei"]) == (None, None, [])
+    assert result["mpp_source"] == "PNG density"
+    assert "No tumour nucleus" in result["warnings"][0]
+
+
+def test_files_of_one_stem_do_not_overwrite_each_other(image: Path, tmp_path: Path, field: LabelledImage) -> None:
+    Image.fromarray(field.rgb).save(tmp_path / "field.bmp")
+    (tmp_path / "sub").mkdir()
+    Image.fromarray(field.rgb).save(tmp_path / "sub/field.png")
+    assert main(["score", str(tmp_path), str(tmp_path / "sub"), "--mpp", "0.5", "--out", str(tmp_path / "out")]) == 0
+    assert len(list((tmp_path / "out").glob("*.json"))) == 3
+
+
+def test_evaluate_writes_every_promised_number(tmp_path: Path, field: LabelledImage) -> None:
+    write_labelled(tmp_path / "set", field)
+    out = tmp_path / "result.json"
+    assert main(["evaluate", str(tmp_path / "set"), "--radius-um", "6", "--json", str(out)]) == 0
+    result = json.loads(out.read_text("utf-8"))
+    assert set(result) == {"detection", "classification", "index", "n_images", "n_nuclei", "seconds", "megapixels"}
+    assert set(result["detection"]) >= {"precision", "recall", "f1", "distance_px_mean", "distance_px_sd"}
+    assert set(result["classification"]["weighted"]) == {"precision", "recall", "f1"}
+    assert set(result["classification"]["per_class"]) == {"positive", "negative", "other"}
+    assert result["detection"]["f1"] > 0.8
+    assert 0 < result["classification"]["auc"] <= 1
+    assert result["index"]["per_image"][0]["name"] == "synthetic"
+    assert (result["n_images"], result["n_nuclei"]) == (1, len(field.nuclei))
+
+
+def test_evaluate_on_nothing_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(tmp_path), "--json", str(tmp_path / "r.json")]) == 1
+    assert "holds no labelled image" in capsys.readouterr().err
+
+
+def test_help_answers_without_loading_the_network() -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "nucleus_app", "--help"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert "evaluate" in done.stdout
+    assert " torch" not in done.stderr
+
+
+def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() -> None:
+    settings = read_settings(
+        {"NUCLEUS_PORT": "8000", "NUCLEUS_DEMO": "no", "DATABASE_URL": "postgresql://x", "PATH": "/"}
+    )
+    assert (settings.port, settings.demo, settings.sqlalchemy_url) == (8000, False, "postgresql://x")
+    for name, value, message in (
+        ("NUCLEUS_PROT", "1", "is no setting"),
+        ("NUCLEUS_PORT", "high", "use a value like 7860"),
+        ("NUCLEUS_DEMO", "maybe", "use a value like True"),
+        ("NUCLEUS_WORKER", "none", "'embedded' or 'external'"),
+    ):
+        with pytest.raises(NucleusAppError, match=message):
+            read_settings({name: value})
+
+
+def test_every_setting_is_documented() -> None:
+    documented = Path("docs/administration.md").read_text("utf-8")
+    from nucleus_app.settings import Settings
+
+    assert [name for name in Settings.__slots__ if f"NUCLEUS_{name.upper()}" not in documented] == []
+    assert "DATABASE_URL" in documented
