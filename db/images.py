@@ -84,11 +84,6 @@ def rename_image(session: Session, image_id: int, label: str) -> None:
     _get_row(session, image_id).label = label
 
 
-def set_pixel_size(session: Session, image_id: int, pixel_size: PixelSize) -> None:
-    row = _get_row(session, image_id)
-    row.mpp, row.mpp_source = pixel_size
-
-
 def _get_row(session: Session, image_id: int) -> ImageRow:
     row = session.get(ImageRow, image_id)
     if row is None:

@@ -13,6 +13,7 @@ import torch
 
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
+from nucleus_app.kinet.checkpoint import load_version
 from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
 from nucleus_app.kinet.network import KiNet
 from trainer.dataset import prepare_training_image, split_by_case
@@ -42,11 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--size", choices=sorted(SIZES), default="small")
     fit_parser.add_argument("--name", default="", help="name of the version (default: the file's)")
     fit_parser.add_argument("--pretrained", type=Path, metavar="FILE", help="encoder weights (.pth), loaded by order")
+    fit_parser.add_argument("--start", type=Path, metavar="FILE", help="go on from this version instead of anew")
     fit_parser.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
     fit_parser.add_argument("--steps", type=int, default=DEFAULTS.steps)
     fit_parser.add_argument("--batch", type=int, default=DEFAULTS.batch)
     fit_parser.add_argument("--crop-px", type=int, default=DEFAULTS.crop_px)
     fit_parser.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
+    fit_parser.add_argument("--weak-weight", type=float, default=DEFAULTS.weak_weight, metavar="F")
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
     fit_parser.add_argument("--patience", type=int, default=DEFAULTS.patience)
     fit_parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
@@ -61,27 +64,34 @@ def _fit(options: argparse.Namespace) -> None:
         batch=options.batch,
         crop_px=options.crop_px,
         learning_rate=options.learning_rate,
+        weak_weight=options.weak_weight,
         evaluate_every=options.evaluate_every,
         patience=options.patience,
         seed=options.seed,
     )
     torch.manual_seed(policy.seed)
-    config = SIZES[options.size]
+    network = _make_network(options)
+    config = network.config
     training, validation = split_by_case(read_datasets(options.data), options.validation)
     prepared = [prepare_training_image(image, config.mpp, policy.weak_weight) for image in training]
     _print_line({"event": "data", "training": len(training), "validation": [image.name for image in validation]})
-    pretrained = torch.load(options.pretrained, map_location="cpu", weights_only=True) if options.pretrained else None
     provenance = Provenance(
         name=options.name or options.out.stem,
         trained_on=tuple(sorted({image.name.split("_")[0] for image in training})),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    network = KiNet(config, pretrained=pretrained)
     version = fit(
         network, prepared, validation, policy, options.out, provenance,
         device=options.device, resume=options.resume, report=_print_line,
     )  # fmt: skip
     _print_line({"event": "done", "file": str(options.out), "sha256": version.sha256})
+
+
+def _make_network(options: argparse.Namespace) -> KiNet:
+    if options.start:
+        return load_version(options.start).network
+    pretrained = torch.load(options.pretrained, map_location="cpu", weights_only=True) if options.pretrained else None
+    return KiNet(SIZES[options.size], pretrained=pretrained)
 
 
 def _print_line(line: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ class Case:
     def cautions(self) -> tuple[str, ...]:
         if self.scoring is None or self.scoring.counts is None:
             return self.image.notes
-        return list_cautions(self.scoring.counts, self.scoring.pixel_size, None, self.image.notes)
+        return list_cautions(self.scoring.counts, self.scoring.pixel_size, self.image.pixel_size, self.image.notes)
 
     def seconds_left(self, now: datetime) -> float | None:
         """Estimate from the tiles done so far; None before the first."""

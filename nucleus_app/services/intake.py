@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from db.engine import session_scope
-from db.images import NewImage, StoredImage, add_image, get_image, list_images, rename_image, set_pixel_size
+from db.images import NewImage, StoredImage, add_image, get_image, list_images, rename_image
 from db.scorings import queue_scoring
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_mpp
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
@@ -88,5 +88,4 @@ def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
     with session_scope(workplace.engine, write=True) as session:
         known = get_image(session, image_id).pixel_size
         used = known if known is not None and np.isclose(known.mpp, mpp, rtol=1e-4) else stated
-        set_pixel_size(session, image_id, used)
         workplace.jobs.enqueue_scoring(session, queue_scoring(session, image_id, used, now))

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 SCORING_QUEUE = "scoring"
 SCORE_IMAGE = "score_image"
+JOB_PREFIX = "scoring-"
 JOB_VERSION = "jobs-1"
 """Changes only when a running job could not go on with the new code; else an upgrade would strand what is pending."""
 
@@ -24,7 +25,7 @@ class JobQueue:
             {
                 "workflow_name": SCORE_IMAGE,
                 "queue_name": SCORING_QUEUE,
-                "workflow_id": f"scoring-{scoring_id}",
+                "workflow_id": f"{JOB_PREFIX}{scoring_id}",
                 "app_version": JOB_VERSION,
             },
             scoring_id,

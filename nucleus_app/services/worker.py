@@ -21,15 +21,17 @@ from db.scorings import (
     read_tiles,
     start_scoring,
 )
+from db.tables import ScoringState
 from nucleus_app import __version__
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
-from nucleus_app.services.jobs import JOB_VERSION, SCORE_IMAGE, SCORING_QUEUE
+from nucleus_app.services.jobs import JOB_PREFIX, JOB_VERSION, SCORE_IMAGE, SCORING_QUEUE
 from nucleus_app.services.scoring import load_predictor
 from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
 
+SEE_LOG = "The log of the worker has the details; try again, or with a smaller image."
 logger = logging.getLogger(__name__)
 MAX_RECOVERIES = 5
 """A job that takes its worker down with it is not tried for ever."""
@@ -65,6 +67,14 @@ class Scorer:
             nuclei = self._predictor.join(field, read_tiles(session, scoring_id))
             finish_scoring(session, scoring_id, nuclei, used, _now())
         self._field = None
+
+    def give_up(self, scoring_id: int) -> None:
+        """Fail a scoring that is still open."""
+        with session_scope(self._workplace.engine, write=True) as session:
+            if get_scoring(session, scoring_id).state in (ScoringState.QUEUED, ScoringState.RUNNING):
+                fail_scoring(
+                    session, scoring_id, f"Scoring stopped the worker {MAX_RECOVERIES} times. {SEE_LOG}", _now()
+                )
 
     def fail(self, scoring_id: int, reason: str) -> None:
         with session_scope(self._workplace.engine, write=True) as session:
@@ -114,7 +124,13 @@ def register_workflows(scorer: Scorer) -> None:
             fail(scoring_id, str(error))
         except Exception:
             logger.exception("scoring %d failed", scoring_id)
-            fail(scoring_id, "Scoring failed unexpectedly. The log of the worker has the details; try again.")
+            fail(scoring_id, f"Scoring failed unexpectedly. {SEE_LOG}")
+
+
+def give_up_on_lost_jobs(scorer: Scorer) -> None:
+    """Mark as failed what was tried too often, so that no case says "running" for ever."""
+    for job in DBOS.list_workflows(status=["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR", "CANCELLED"], name=SCORE_IMAGE):
+        scorer.give_up(int(job.workflow_id.removeprefix(JOB_PREFIX)))
 
 
 def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
@@ -133,6 +149,7 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     DBOS(config=config)
     register_workflows(scorer)
     DBOS.launch()
+    give_up_on_lost_jobs(scorer)
     DBOS.register_queue(SCORING_QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
     logger.info("worker %s serves version %s", settings.worker_slot, scorer.version_name)
     if until_stdin_closes:

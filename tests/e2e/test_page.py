@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -192,6 +193,27 @@ def test_a_hostile_name_is_shown_as_text_and_can_be_replaced(
         expect(page.locator(".nv-panel h2")).to_have_text(hostile)
         expect(page.locator(".nv-list button").first.locator(".nv-label")).to_have_text(hostile)
     assert page.evaluate("window.hacked === undefined && document.body.dataset.hacked === undefined")
+
+
+def test_files_with_hostile_names_arrive_harmless(page: Page, app: RunningApp, field: LabelledImage) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(field.rgb[:70, :70]).save(buffer, "PNG")
+    names = [
+        "../../../etc/cron.d/x.png",
+        "a'b\"c;--.png",
+        "<script>window.hacked=1</script>.png",
+        "x" * 300 + ".png",
+        "😀.png",
+    ]
+    open_page(page, app)
+    before = len(app.cases())
+    files = [{"name": name, "mimeType": "image/png", "buffer": buffer.getvalue()} for name in names]
+    page.set_input_files("#upload input[type=file]", files)
+    expect(page.locator(".nv-list button")).to_have_count(before + len(names))
+    assert page.evaluate("window.hacked === undefined")
+    labels = [str(case["label"]) for case in app.cases()[: len(names)]]
+    assert all(1 <= len(label) <= 120 and "/" not in label for label in labels)
+    assert not list(app.data_dir.parent.rglob("cron.d"))
 
 
 def test_earlier_cases_reopen_and_the_address_remembers(page: Page, app: RunningApp) -> None:

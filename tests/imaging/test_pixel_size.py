@@ -67,5 +67,5 @@ def test_screen_density_and_nonsense_are_no_pixel_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mpp", [0.0, -0.5, 0.01, 5.0, float("nan"), float("inf")])
 def test_a_pixel_size_that_cannot_be_is_refused_with_the_usual_ones(mpp: float) -> None:
-    with pytest.raises(UnknownPixelSize, match="0.5 for a 20× objective"):
+    with pytest.raises(UnknownPixelSize, match=r"0\.5 for a 20× objective"):
         check_mpp(mpp)

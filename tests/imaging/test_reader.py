@@ -128,7 +128,7 @@ def test_a_truncated_image_is_refused(tmp_path: Path) -> None:
     for name in ("a.png", "a.jpg", "a.tif", "a.webp"):
         path = write(tmp_path / name, Image.fromarray(np.kron(RGB, np.ones((8, 8, 1), np.uint8))))
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-        with pytest.raises(InvalidImage, match="export it again|Accepted are"):
+        with pytest.raises(InvalidImage, match=r"export it again|Accepted are"):
             read_image(path, max_megapixels=1)
 
 
@@ -153,11 +153,12 @@ def test_random_damage_never_escapes_as_another_error(data: st.DataObject) -> No
     path = Path(f"/tmp/nucleus-fuzz-{hashlib.sha256(content).hexdigest()[:16]}")
     path.write_bytes(content)
     try:
-        assert read_image(path, max_megapixels=5).rgb.dtype == np.uint8
+        outcome = read_image(path, max_megapixels=5).rgb.dtype.name
     except InvalidImage as error:
-        assert len(str(error)) > 20
+        outcome = "refused with advice" if len(str(error)) > 20 else str(error)
     finally:
         path.unlink()
+    assert outcome in ("uint8", "refused with advice")
 
 
 def test_stored_pixels_carry_no_metadata() -> None:

@@ -41,7 +41,8 @@ def test_an_image_without_pixel_size_waits_for_one(workplace: Workplace, upload:
     score_at(workplace, image.id, 0.5)
     case = get_case(workplace, image.id)
     assert (case.state, case.is_busy) == ("queued", True)
-    assert case.image.pixel_size == (0.5, "stated by the user")
+    assert case.scoring.pixel_size == (0.5, "stated by the user")
+    assert case.image.pixel_size is None
     assert jobs_of(workplace) == [f"scoring-{case.scoring.id}"]
 
 
@@ -52,7 +53,18 @@ def test_an_image_that_states_its_pixel_size_is_scored_at_once(workplace: Workpl
     assert case.state == "queued"
     assert case_to_mapping(case)["mpp_source"] == "PNG density"
     score_at(workplace, image.id, image.pixel_size.mpp)
-    assert get_case(workplace, image.id).image.pixel_size.source == "PNG density"
+    assert get_case(workplace, image.id).scoring.pixel_size.source == "PNG density"
+
+
+def test_overriding_the_files_own_pixel_size_is_told(workplace: Workplace, tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.png", dpi=(50_800, 50_800))
+    image = take_in(workplace, tmp_path / "a.png", "a.png")
+    score_at(workplace, image.id, 0.25)
+    scoring = get_case(workplace, image.id).scoring
+    nuclei = Nuclei.from_arrays(np.zeros((200, 2)), np.ones(200))
+    with session_scope(workplace.engine, write=True) as session:
+        finish_scoring(session, scoring.id, nuclei, VersionUsed("v", "e" * 64, (0.1,) * 3, "0.1.0"), datetime.now(UTC))
+    assert get_case(workplace, image.id).cautions == ("The file states 0.5 µm/px (PNG density), but 0.25 was used.",)
 
 
 def test_a_scoring_and_its_job_exist_together_or_not_at_all(

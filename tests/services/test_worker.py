@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from dbos import DBOSClient
+from PIL import Image
+from sqlalchemy import text
 
+from db.engine import session_scope
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.services.cases import Case, get_case, get_record
@@ -58,8 +61,6 @@ def steps_of(workplace: Workplace, scoring_id: int) -> dict[int, object]:
 @pytest.fixture
 def slide(tmp_path: Path) -> Path:
     """A field of six tiles."""
-    from PIL import Image
-
     image = draw_field(FieldRecipe(width_px=2300, height_px=1200), np.random.default_rng(8))
     Image.fromarray(image.rgb).save(tmp_path / "slide.png")
     return tmp_path / "slide.png"
@@ -93,8 +94,6 @@ def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
     steps = steps_of(workplace, scoring_id)
     assert {number: steps[number] for number in finished_before} == finished_before
     assert len(steps) == 1 + 6 + 1
-    from PIL import Image
-
     direct = shipped.find(np.asarray(Image.open(slide)), 0.5)
     record = get_record(workplace, image.id)
     assert done.scoring.counts == direct.counts()
@@ -105,8 +104,6 @@ def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
 def test_a_job_that_cannot_be_done_fails_with_a_message_and_the_next_one_runs(
     settings: Settings, open_at: OpenWorkplace, tmp_path: Path
 ) -> None:
-    from PIL import Image
-
     workplace = open_at(settings)
     cases = []
     for seed in (1, 2):
@@ -125,6 +122,23 @@ def test_a_job_that_cannot_be_done_fails_with_a_message_and_the_next_one_runs(
     broken = get_case(workplace, cases[0].id)
     assert broken.state == "failed"
     assert "missing from the store" in broken.scoring.error
+
+
+def test_a_job_that_was_tried_too_often_is_given_up(settings: Settings, open_at: OpenWorkplace, tmp_path: Path) -> None:
+    workplace = open_at(settings)
+    Image.new("RGB", (64, 64)).save(tmp_path / "a.png", dpi=(50_800, 50_800))
+    image = take_in(workplace, tmp_path / "a.png", "a")
+    with session_scope(workplace.engine, write=True) as session:
+        session.execute(text("UPDATE workflow_status SET status = 'MAX_RECOVERY_ATTEMPTS_EXCEEDED'"))
+    worker = start_worker(settings)
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while get_case(workplace, image.id).state != "failed" and time.monotonic() < end:
+            time.sleep(0.05)
+    finally:
+        worker.stdin.close()
+        worker.wait(timeout=20)
+    assert "stopped the worker 5 times" in get_case(workplace, image.id).scoring.error
 
 
 def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops() -> None:

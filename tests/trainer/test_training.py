@@ -244,5 +244,19 @@ def test_the_command_line_trains_on_folders(tmp_path: Path, capsys: pytest.Captu
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == {"event": "data", "training": 2, "validation": ["s_2"]}
     assert lines[-1]["sha256"] == load_version(out).sha256
+    again = [
+        *arguments,
+        "--start",
+        str(out),
+        "--batch",
+        "1",
+        "--crop-px",
+        "64",
+        "--evaluate-every",
+        "2",
+        "--device",
+        "cpu",
+    ]
+    assert main(again) == 0
     assert main(["fit", "--data", str(tmp_path / "none"), "--out", str(out)]) == 1
     assert "is no folder" in capsys.readouterr().err
