@@ -36,9 +36,13 @@ format: setup-dev ## rewrite the code in the project's format
 bench: setup-dev ## measure speed (and accuracy where DATA is there), side by side
 	$(BIN)/python -m benchmarks.scoring --data $(DATA)
 
-train-base: setup-dev $(ENCODER) ## train the shipped weights again (needs DATA)
-	$(BIN)/python -m trainer fit --data $(DATA)/ki67_breast $(DATA)/ki67_ginet $(DATA)/ki67_glioma $(DATA)/ki67_pnet \
-	  --validation $(VALIDATION) --pretrained $(ENCODER) --out runs/base.safetensors --name base-1 --resume
+FIT = $(BIN)/python -m trainer fit --validation $(VALIDATION) --crop-px 192 --resume \
+	--data $(DATA)/ki67_breast $(DATA)/ki67_ginet $(DATA)/ki67_glioma $(DATA)/ki67_pnet
+
+train-base: setup-dev $(ENCODER) ## train the shipped weights again (needs DATA; about 1.5 hours on 2 cores)
+	$(FIT) --pretrained $(ENCODER) --proximity-decay 3 --steps 6000 --out runs/stage-1.safetensors
+	$(FIT) --start runs/stage-1.safetensors --proximity-decay 1 --weak-weight 0.25 --learning-rate 6e-4 \
+	  --steps 2400 --evaluate-every 400 --name base-1 --out runs/base.safetensors
 
 setup: .venv/.runtime $(OPENSEADRAGON)
 setup-dev: .venv/.development $(OPENSEADRAGON)

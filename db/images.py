@@ -75,7 +75,7 @@ def find_image_by_hash(session: Session, sha256: str) -> StoredImage | None:
     return _stored(row) if row else None
 
 
-def list_images(session: Session, limit: int = 1000) -> list[StoredImage]:
+def list_images(session: Session, limit: int) -> list[StoredImage]:
     """Latest first."""
     return [_stored(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id.desc()).limit(limit))]
 

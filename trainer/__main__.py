@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--batch", type=int, default=DEFAULTS.batch)
     fit_parser.add_argument("--crop-px", type=int, default=DEFAULTS.crop_px)
     fit_parser.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
+    fit_parser.add_argument("--proximity-decay", type=float, metavar="F", help="α of Eq. 1; default: the network's own")
     fit_parser.add_argument("--weak-weight", type=float, default=DEFAULTS.weak_weight, metavar="F")
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
     fit_parser.add_argument("--patience", type=int, default=DEFAULTS.patience)
@@ -89,9 +91,15 @@ def _fit(options: argparse.Namespace) -> None:
 
 def _make_network(options: argparse.Namespace) -> KiNet:
     if options.start:
-        return load_version(options.start).network
-    pretrained = torch.load(options.pretrained, map_location="cpu", weights_only=True) if options.pretrained else None
-    return KiNet(SIZES[options.size], pretrained=pretrained)
+        network = load_version(options.start).network
+    else:
+        pretrained = None
+        if options.pretrained:
+            pretrained = torch.load(options.pretrained, map_location="cpu", weights_only=True)
+        network = KiNet(SIZES[options.size], pretrained=pretrained)
+    if options.proximity_decay:
+        network.config = replace(network.config, proximity_decay=options.proximity_decay)
+    return network
 
 
 def _print_line(line: dict[str, Any]) -> None:

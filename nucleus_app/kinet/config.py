@@ -59,9 +59,11 @@ SMALL = KiNetConfig(
 class Thresholds:
     """Where a proximity becomes a nucleus. Absolute, calibrated on validation cases (decision 0004)."""
 
-    per_class: tuple[float, float, float] = (0.4, 0.4, 0.4)
-    min_distance_px: float = 5.0
+    per_class: tuple[float, float, float] = (0.25, 0.25, 0.25)
+    min_distance_px: float = 7.0
     """Two nuclei are never closer than this, in network pixels."""
+    smoothing_px: float = 1.5
+    """Maps are smoothed by a Gaussian of this deviation first, so that one large nucleus has one maximum."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
 
 from nucleus_app.domain.nuclei import N_CLASSES, Nuclei
@@ -36,10 +36,12 @@ def encode_points(
 def decode_maps(maps: Maps, thresholds: Thresholds, *, relative_xi: float | None = None) -> Nuclei:
     """Local maxima of proximity maps (3, H, W) as nuclei in map pixels, sub-pixel, strongest first.
 
-    Every class is measured against its own threshold; a pixel's class is the one furthest above. A nucleus is a
+    The maps are smoothed, then every class is measured against its own threshold; a pixel's class is the one furthest above. A nucleus is a
     maximum of that ratio, at least 1, with no stronger one within ``min_distance_px``. ``relative_xi`` reproduces
     the paper instead: everything under ξ · max(maps) is suppressed, so that an empty image still gives nuclei.
     """
+    if thresholds.smoothing_px:
+        maps = gaussian_filter(maps, (0, thresholds.smoothing_px, thresholds.smoothing_px), mode="constant")
     level = np.asarray(thresholds.per_class, np.float32)
     if relative_xi is not None:
         level = np.full(N_CLASSES, max(relative_xi * float(maps.max(initial=0.0)), 1e-6), np.float32)

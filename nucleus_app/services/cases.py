@@ -16,6 +16,8 @@ from nucleus_app.errors import NotFound
 from nucleus_app.reports.record import ImageRecord
 from nucleus_app.services.workplace import Workplace
 
+LISTED = 300
+"""So many of the latest cases are listed; older ones open by their address."""
 NEEDS_PIXEL_SIZE = "needs pixel size"
 
 
@@ -55,9 +57,9 @@ class Case:
 
 
 def list_cases(workplace: Workplace) -> list[Case]:
-    """All cases, latest first."""
+    """The latest cases, latest first."""
     with session_scope(workplace.engine) as session:
-        images = list_images(session)
+        images = list_images(session, LISTED)
         scorings = list_latest_scorings(session, [image.id for image in images])
     return [Case(image, scorings.get(image.id)) for image in images]
 

@@ -15,7 +15,7 @@ from nucleus_app.errors import NucleusAppError
 from nucleus_app.services.cases import Case, get_case, list_cases
 from nucleus_app.services.intake import MAX_LABEL, rename, score_at, take_in
 from nucleus_app.services.workplace import Workplace
-from nucleus_app.ui.viewer.component import NucleusViewer
+from nucleus_app.ui.viewer.component import create_viewer
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
                     gr.Radio(PROTOCOLS, value=PROTOCOLS[0], label="Protocol", elem_id="protocol", interactive=True)
                     score = gr.Button("Score", variant="primary", elem_id="score")
             with gr.Column(scale=1, min_width=500):
-                viewer = NucleusViewer(elem_id="viewer")
+                viewer = create_viewer(elem_id="viewer")
         shown = [viewer, image_id, label, mpp]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         page.load(handlers.load, None, shown, **quiet)
@@ -74,9 +74,10 @@ class Handlers:
     def load(self, request: gr.Request) -> Fields:
         """Open the case named in the address, else the latest."""
         wanted = dict(request.query_params).get("image", "")
+        if wanted.isdecimal():
+            return self._guarded(lambda: get_case(self._workplace, int(wanted)))
         cases = list_cases(self._workplace)
-        chosen = next((c for c in cases if str(c.image.id) == wanted), cases[0] if cases else None)
-        return self._show(chosen, [])
+        return self._show(cases[0] if cases else None, [])
 
     def upload(self, paths: list[str] | None) -> Fields:
         """Take every file in; what cannot be read is named with the reason, the others go on."""

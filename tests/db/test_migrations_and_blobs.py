@@ -76,7 +76,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
     engine.dispose()
     backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0001'}")
     with session_scope(backup) as session:
-        assert [image.label for image in list_images(session)] == ["kept"]
+        assert [image.label for image in list_images(session, 99)] == ["kept"]
     backup.dispose()
 
 

@@ -72,7 +72,7 @@ def test_images_are_listed_latest_first(engine: Engine) -> None:
     with session_scope(engine, write=True) as session:
         ids = [add_image(session, NEW, NOW).id for _ in range(3)]
     with session_scope(engine) as session:
-        assert [image.id for image in list_images(session)] == ids[::-1]
+        assert [image.id for image in list_images(session, 99)] == ids[::-1]
         assert [image.id for image in list_images(session, limit=1)] == ids[-1:]
 
 
@@ -132,7 +132,7 @@ def test_nothing_is_half_stored_when_a_transaction_fails(engine: Engine) -> None
     with pytest.raises(IntegrityError), session_scope(engine, write=True) as session:
         queue_scoring(session, 12345, PixelSize(0.5, "a"), NOW)  # no such image
     with session_scope(engine) as session:
-        assert list_images(session) == []
+        assert list_images(session, 99) == []
 
 
 def test_missing_rows_are_named(engine: Engine) -> None:
@@ -150,7 +150,7 @@ def test_writers_at_the_same_time_all_get_through(engine: Engine) -> None:
         try:
             for _ in range(10):
                 with session_scope(engine, write=True) as session:
-                    list_images(session)
+                    list_images(session, 99)
                     add_image(session, NEW, NOW)
         except BaseException as error:
             errors.append(error)
@@ -162,7 +162,7 @@ def test_writers_at_the_same_time_all_get_through(engine: Engine) -> None:
         writer.join()
     assert errors == []
     with session_scope(engine) as session:
-        assert len(list_images(session)) == 40
+        assert len(list_images(session, 99)) == 40
 
 
 def test_ids_are_never_used_again(engine: Engine) -> None:

@@ -226,6 +226,8 @@ def test_earlier_cases_reopen_and_the_address_remembers(page: Page, app: Running
     page.reload()
     wait_scored(page)
     expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    page.goto(app.url + "?image=99999")
+    expect(page.locator(".nv-error")).to_contain_text("There is no case 99999")
 
 
 def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_path: Path) -> None:

@@ -97,10 +97,10 @@ def test_evaluation_of_the_truth_itself_is_perfect(shipped: Predictor, field: La
 
 def test_saved_and_loaded_versions_are_identical(tiny: Version, tmp_path: Path) -> None:
     path = tmp_path / "v.safetensors"
-    save_version(path, tiny.network, Thresholds((0.3, 0.4, 0.5), 6.0), Provenance("v", ("a",), "2026", {"k": [1]}))
+    save_version(path, tiny.network, Thresholds((0.3, 0.4, 0.5), 5.0, 0.5), Provenance("v", ("a",), "2026", {"k": [1]}))
     again = load_version(path)
     assert again.config == tiny.config
-    assert again.thresholds == Thresholds((0.3, 0.4, 0.5), 6.0)
+    assert again.thresholds == Thresholds((0.3, 0.4, 0.5), 5.0, 0.5)
     assert again.provenance == Provenance("v", ("a",), "2026", {"k": [1]})
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     assert np.array_equal(Predictor(tiny, device="cpu").run(image), Predictor(again, device="cpu").run(image))

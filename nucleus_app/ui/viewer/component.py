@@ -1,4 +1,4 @@
-"""``NucleusViewer``: a Gradio component in pure Python that mounts our own viewer.
+"""The viewer as a Gradio component, in pure Python: an HTML component that mounts our own script.
 
 Points never pass through Gradio: the viewer fetches them from our routes. Its value is only
 ``{"image": id, "notices": [{"kind", "text"}], "rev": n}``; ``rev`` must grow, or Gradio sees no change.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -52,16 +51,12 @@ def static_version() -> str:
     return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:10]
 
 
-class NucleusViewer(gr.HTML):
-    def __init__(self, value: dict[str, Any] | None = None, **more: Any) -> None:
-        super().__init__(
-            value=value,
-            html_template=_TEMPLATE,
-            css_template="",
-            js_on_load=_LOADER.replace("__VERSION__", static_version()),
-            apply_default_css=False,
-            **more,
-        )
-
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object"}
+def create_viewer(elem_id: str) -> gr.HTML:
+    """The viewer, to be placed in a Blocks. Not a subclass: Gradio writes a stub beside every subclass's source."""
+    return gr.HTML(
+        html_template=_TEMPLATE,
+        css_template="",
+        js_on_load=_LOADER.replace("__VERSION__", static_version()),
+        apply_default_css=False,
+        elem_id=elem_id,
+    )

@@ -4,6 +4,7 @@
 import { CLASSES } from './points.js';
 import { PALETTES, TITLES, drawMark } from './palettes.js';
 
+const LISTED = 300; // as many as the server lists
 const RESEARCH_USE_ONLY = 'For research use only. Not for use in diagnostic procedures.';
 
 export function el(tag, attributes = {}, ...children) {
@@ -103,7 +104,7 @@ export class Panel {
     const short = (c) => (c.counts ? (c.index_percent === null ? 'no tumour' : `${percent(c.index_percent)} %`) : c.state === 'running' && c.tiles_total > 1 ? `${c.tiles_done}/${c.tiles_total}` : c.state);
     const focused = this.cases.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     this.cases.replaceChildren(
-      el('h3', {}, `Cases (${number(list.length)})`),
+      el('h3', {}, list.length < LISTED ? `Cases (${list.length})` : `Latest ${LISTED} cases`),
       el('div', { class: 'nv-list' }, ...list.map((c) =>
         el('button', { type: 'button', 'data-id': c.id, 'aria-current': c.id === openId ? 'true' : null, onclick: () => this.handlers.onOpen(c.id) },
           el('span', { class: 'nv-label' }, c.label), el('span', { class: `nv-short nv-short-${c.state.replaceAll(' ', '-')}` }, short(c))))),

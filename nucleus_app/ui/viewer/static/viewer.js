@@ -78,7 +78,8 @@ class Viewer {
       if (turn !== this.turn) return;
       this.list = list;
       this.panel.showCases(list, this.openId);
-      const data = list.find((c) => c.id === this.openId);
+      // The list holds the latest cases only; an older one may be open through its address.
+      const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await this.json(`nucleus/api/images/${this.openId}`) : null);
       if (data) await this.showCase(data);
       if (list.some((c) => BUSY.includes(c.state))) wait = BUSY_MS;
       this.root.dataset.connected = 'yes';
