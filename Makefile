@@ -1,6 +1,6 @@
 # make run and make test each do their whole set-up; the second time they start at once.
 
-PYTHON ?= $(firstword $(shell command -v python3.11 python3.12 python3.13 python3))
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do command -v $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 STATIC := nucleus_app/ui/viewer/static
@@ -39,10 +39,13 @@ bench: setup-dev ## measure speed (and accuracy where DATA is there), side by si
 FIT = $(BIN)/python -m trainer fit --validation $(VALIDATION) --crop-px 192 --resume \
 	--data $(DATA)/ki67_breast $(DATA)/ki67_ginet $(DATA)/ki67_glioma $(DATA)/ki67_pnet
 
-train-base: setup-dev $(ENCODER) ## train the shipped weights again (needs DATA; about 1.5 hours on 2 cores)
-	$(FIT) --pretrained $(ENCODER) --proximity-decay 3 --steps 6000 --out runs/stage-1.safetensors
+train-base: runs/stage-1.safetensors ## train the shipped weights again (needs DATA; about 1.5 hours on 2 cores)
 	$(FIT) --start runs/stage-1.safetensors --proximity-decay 1 --weak-weight 0.25 --learning-rate 6e-4 \
 	  --steps 2400 --evaluate-every 400 --name base-1 --out runs/base.safetensors
+
+runs/stage-1.safetensors: | setup-dev $(ENCODER)
+	$(FIT) --pretrained $(ENCODER) --proximity-decay 3 --steps 6000 --out $@.part
+	mv $@.part $@
 
 setup: .venv/.runtime $(OPENSEADRAGON)
 setup-dev: .venv/.development $(OPENSEADRAGON)

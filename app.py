@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
 
 from nucleus_app.errors import NucleusAppError
@@ -42,6 +43,7 @@ def serve(settings: Settings) -> None:
     from nucleus_app.web.guard import Guard
     from nucleus_app.web.routes import create_router, error_to_response
 
+    shutil.rmtree(settings.temporary_dir, ignore_errors=True)  # uploads that a crash left behind carry names and EXIF
     workplace = open_workplace(settings)
     if settings.demo:
         take_in_demo(workplace)

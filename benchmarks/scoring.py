@@ -80,7 +80,9 @@ def measure_speed(predictor: Predictor, side_px: int) -> dict[str, Any]:
         path = Path(folder) / "field.png"
         Image.fromarray(field.rgb).save(path)
         jobs: dict[str, Callable[[], object]] = {
-            "file_to_nuclei": lambda: score_image(predictor, read_image(path, max_megapixels=10), 0.5),
+            "file_to_nuclei": lambda: score_image(
+                predictor, read_image(path, max_megapixels=10), 0.5, max_megapixels=10
+            ),
             "read": lambda: read_image(path, max_megapixels=10),
             "network": lambda: predictor.run(field.rgb),
             "peaks": lambda: decode_maps(maps, predictor.version.thresholds),

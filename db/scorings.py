@@ -44,6 +44,11 @@ class StoredScoring:
     counts: Counts | None
     version: VersionUsed | None
 
+    @property
+    def is_open(self) -> bool:
+        """Queued or running."""
+        return self.state in (ScoringState.QUEUED, ScoringState.RUNNING)
+
 
 def queue_scoring(session: Session, image_id: int, pixel_size: PixelSize, now: datetime) -> int:
     """A new scoring of an image; returns its id."""
@@ -55,11 +60,17 @@ def queue_scoring(session: Session, image_id: int, pixel_size: PixelSize, now: d
     return row.id
 
 
-def start_scoring(session: Session, scoring_id: int, tiles_total: int, now: datetime) -> None:
-    """Note that work began. Again is fine: a resumed job starts where it was."""
+def start_scoring(session: Session, scoring_id: int, tiles_total: int, version_sha256: str, now: datetime) -> None:
+    """Note that work began, and with which version. Again is fine: a resumed job starts where it was."""
     row = _get_row(session, scoring_id)
     row.state, row.tiles_total, row.error = ScoringState.RUNNING.value, tiles_total, None
     row.started = row.started or now
+    row.version_sha256 = row.version_sha256 or version_sha256
+
+
+def get_started_version(session: Session, scoring_id: int) -> str | None:
+    """SHA-256 of the version a scoring was started with."""
+    return _get_row(session, scoring_id).version_sha256
 
 
 def put_tile(session: Session, scoring_id: int, tile: int, nuclei: Nuclei, now: datetime) -> None:

@@ -10,11 +10,15 @@ import time
 from pathlib import Path
 
 from nucleus_app import RESEARCH_USE_ONLY
-from nucleus_app.errors import InvalidDataset, NucleusAppError
+from nucleus_app.errors import InvalidDataset, InvalidImage, NucleusAppError
 from nucleus_app.log import set_up_logging
 from nucleus_app.settings import Settings, read_settings
 
 # Heavy imports (torch, the database) happen inside the commands that need them: `--help` must answer at once.
+
+
+MAX_STEM = 60
+"""Characters of a file's name that its outputs keep: up to 240 bytes, and 255 is the limit of a name."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -42,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("dataset", type=Path, metavar="DATASET_DIR")
     evaluate.add_argument("--weights", type=Path, metavar="FILE")
     radius = evaluate.add_mutually_exclusive_group()
-    radius.add_argument("--radius-px", type=float, metavar="F", help="matching radius in image pixels")
-    radius.add_argument("--radius-um", type=float, metavar="F", help="matching radius in µm (default 6)")
+    radius.add_argument("--radius-px", type=_positive, metavar="F", help="matching radius in image pixels")
+    radius.add_argument("--radius-um", type=_positive, metavar="F", help="matching radius in µm (default 6)")
     evaluate.add_argument("--only", nargs="+", default=[], metavar="NAME", help="images whose names start so")
     evaluate.add_argument("--json", type=Path, required=True, metavar="OUT")
     evaluate.set_defaults(run=_evaluate)
@@ -54,30 +58,44 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is no positive number")
+    return value
+
+
 def _score(options: argparse.Namespace, settings: Settings) -> int:
     from nucleus_app.imaging.reader import EXTENSIONS, read_image
     from nucleus_app.reports.formats import record_to_csv, record_to_json
     from nucleus_app.services.scoring import load_predictor, score_image
 
-    predictor = load_predictor(settings, options.weights)
-    options.out.mkdir(parents=True, exist_ok=True)
-    failed = 0
     files = _list_images(options.paths, EXTENSIONS)
+    if not files:
+        raise InvalidImage(
+            f"there is no image in {', '.join(map(str, options.paths))}: give image files or their folder"
+        )
+    options.out.mkdir(parents=True, exist_ok=True)
+    predictor = load_predictor(settings, options.weights)
+    limit = settings.max_megapixels
+    failed = 0
     for path, stem in zip(files, _distinct_stems(files), strict=True):
         start = time.perf_counter()
         try:
-            record = score_image(predictor, read_image(path, max_megapixels=settings.max_megapixels), options.mpp)
-        except NucleusAppError as error:
+            record = score_image(predictor, read_image(path, max_megapixels=limit), options.mpp, max_megapixels=limit)
+            seconds = time.perf_counter() - start
+            (options.out / f"{stem}.json").write_text(record_to_json(record), "utf-8")
+            (options.out / f"{stem}.csv").write_text(record_to_csv(record), "utf-8")
+        except (NucleusAppError, OSError) as error:
             failed += 1
             print(f"{path.name}: {error}", file=sys.stderr)
             continue
-        seconds = time.perf_counter() - start
-        (options.out / f"{stem}.json").write_text(record_to_json(record), "utf-8")
-        (options.out / f"{stem}.csv").write_text(record_to_csv(record), "utf-8")
         index = record.index
-        shown = "no tumour nucleus" if index is None else (
-            f"{index.percent:.1f} % ({index.low_percent:.1f} to {index.high_percent:.1f})"
-        )  # fmt: skip
+        shown = (
+            "no tumour nucleus"
+            if index is None
+            else f"{index.percent:.1f} % ({index.low_percent:.1f} to {index.high_percent:.1f})"
+        )
         counts = record.counts
         print(
             f"{path.name}: {counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}, {seconds:.2f} s"
@@ -90,7 +108,7 @@ def _list_images(paths: list[Path], extensions: tuple[str, ...]) -> list[Path]:
     """Files as given (whatever their extension), and the images of folders."""
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (pathlib raises for a name that is too long)
             found += sorted(p for p in path.iterdir() if p.suffix.lower() in extensions)
         else:
             found.append(path)
@@ -99,8 +117,8 @@ def _list_images(paths: list[Path], extensions: tuple[str, ...]) -> list[Path]:
 
 def _distinct_stems(files: list[Path]) -> list[str]:
     """Output names; files of one stem (a.png, a.jpg) keep their extension so that none overwrites another."""
-    stems = [path.stem for path in files]
-    names = [path.stem if stems.count(path.stem) == 1 else path.name for path in files]
+    stems = [path.stem[:MAX_STEM] for path in files]
+    names = [s if stems.count(s) == 1 else path.name[-MAX_STEM:] for s, path in zip(stems, files, strict=True)]
     seen: dict[str, int] = {}
     distinct = []
     for name in names:
@@ -114,6 +132,7 @@ def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
     from nucleus_app.services.evaluation import evaluate_folder
     from nucleus_app.services.scoring import load_predictor
 
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     radius = radius_in_px(options.radius_px) if options.radius_px else radius_in_um(options.radius_um or 6.0)
     predictor = load_predictor(settings, options.weights)
     result = evaluate_folder(predictor, options.dataset, radius, tuple(options.only))

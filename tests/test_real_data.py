@@ -13,7 +13,7 @@ from nucleus_app.kinet.evaluation import evaluate, radius_in_um
 from nucleus_app.kinet.predictor import Predictor
 from trainer.dataset import split_by_case
 
-DATA = Path(os.environ.get("NUCLEUS_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("KI67_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SETS = ("ki67_breast", "ki67_ginet", "ki67_glioma", "ki67_pnet")
 VALIDATION = ("breast_03", "breast_08", "breast_13", "breast_18", "breast_23", "breast_28", "ginet_6", "glioma_p3")
 

@@ -80,7 +80,8 @@ def draw_batch(images: Sequence[TrainingImage], size: int, config: KiNetConfig, 
         centre = _draw_centre(image, size, rng)
         warp = random_warp(size, rng)
         windows.append(_cut_window(image, centre, half))
-        grids.append((lattice @ warp.linear.T + warp.bend) / half)
+        # Pixel q of a window of 2·half pixels lies at (q + 0.5) / half - 1 of grid_sample's scale.
+        grids.append((lattice @ warp.linear.T + warp.bend + 0.5) / half)
         near = image.nuclei.select(np.all(np.abs(image.nuclei.xy - centre) < half, axis=1))
         points = warp.crop_points(near.xy - centre.astype(np.float32))
         proximities.append(_encode(Nuclei(points, near.classes, near.scores), size, config))

@@ -13,6 +13,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filte
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
+from nucleus_app.errors import InvalidDataset
 from nucleus_app.imaging.stain import rgb_to_density
 from nucleus_app.kinet.preprocess import Rgb, scale_image
 from nucleus_app.kinet.proximity import keep_apart
@@ -106,9 +107,21 @@ def split_by_case(
     training: list[LabelledImage] = []
     validation: list[LabelledImage] = []
     for image in images:
-        held_out = _is_of(image.name, validation_cases) if validation_cases else _hash_of(image.name) % 5 == 0
+        held_out = _is_of(image.name, validation_cases) if validation_cases else _hash_of(case_of(image.name)) % 5 == 0
         (validation if held_out else training).append(image)
+    unknown = [case for case in validation_cases if not any(_is_of(image.name, [case]) for image in validation)]
+    if unknown:
+        raise InvalidDataset(f"no image belongs to the validation cases {', '.join(unknown)}: check their names")
+    if not training or not validation:
+        raise InvalidDataset(
+            f"{len(training)} training and {len(validation)} validation images: both are needed. Name cases with --validation."
+        )
     return training, validation
+
+
+def case_of(name: str) -> str:
+    """The case an image belongs to: its name up to the second underscore (``glioma_p3_1`` → ``glioma_p3``)."""
+    return "_".join(name.split("_")[:2])
 
 
 def _is_of(name: str, cases: Sequence[str]) -> bool:

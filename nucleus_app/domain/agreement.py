@@ -65,10 +65,13 @@ class ImageAgreement:
 
     @property
     def index_error_points(self) -> float | None:
-        """Absolute difference of the two indices in percentage points; None where either has no tumour nucleus."""
-        if self.true_percent is None or self.found_percent is None:
+        """Absolute difference of the two indices in percentage points; None where the truth has no tumour nucleus.
+
+        Finding no tumour where there is some counts as an index of 0: finding nothing must never look accurate.
+        """
+        if self.true_percent is None:
             return None
-        return abs(self.true_percent - self.found_percent)
+        return abs(self.true_percent - (self.found_percent or 0.0))
 
 
 def compare_nuclei(name: str, truth: Nuclei, found: Nuclei, radius_px: float) -> ImageAgreement:

@@ -10,7 +10,7 @@ from nucleus_app.domain.scale import POSSIBLE_MPP, PixelSize
 
 _UM_PER_UNIT = {2: 25_400.0, 3: 10_000.0}
 """TIFF ResolutionUnit: inch, centimetre."""
-_LENGTHS_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "\\u00b5m": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_LENGTHS_UM = {"nm": 1e-3, "µm": 1.0, "um": 1.0, "micron": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _X_RESOLUTION, _RESOLUTION_UNIT, _DESCRIPTION = 282, 296, 270
 
 
@@ -39,7 +39,7 @@ def _from_description(image: Image.Image) -> PixelSize | None:
         return _pixel_size(aperio.group(1), 1.0, "Aperio metadata")
     if imagej := re.search(r"^unit=(\S+)", text, re.MULTILINE):
         per_unit = _number(_tags(image).get(_X_RESOLUTION))
-        factor = _LENGTHS_UM.get(imagej.group(1))
+        factor = _LENGTHS_UM.get(imagej.group(1).replace("\\u00B5", "µ").replace("\\u00b5", "µ").replace("μ", "µ"))
         if per_unit and factor:
             return PixelSize(factor / per_unit, "ImageJ metadata")
     return None

@@ -28,6 +28,11 @@ class Pyramid:
             levels.append(levels[-1].resize(((width + 1) // 2, (height + 1) // 2), Image.Resampling.BOX))
         return cls(levels[::-1])
 
+    @property
+    def pixels(self) -> int:
+        """Of the largest level."""
+        return self._levels[-1].width * self._levels[-1].height
+
     def tile(self, level: int, column: int, row: int) -> bytes:
         """One tile as JPEG. Raises NotFound outside the pyramid."""
         if not 0 <= level < len(self._levels) or column < 0 or row < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 MIN_SIDE_PX = 32
 _ACCEPTED = "Accepted are PNG, JPEG, TIFF, BMP and WebP"
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is not ours: _check_size judges before anything is decoded
+DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
+"""What Pillow raises on broken files."""
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -73,7 +76,7 @@ def _decode(content: bytes, max_megapixels: int) -> ReadImage:
         raise InvalidImage(
             f"The file is not an image this app can read. {_ACCEPTED}; whole-slide formats are not read yet."
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, ZeroDivisionError) as error:
+    except DAMAGE as error:
         raise InvalidImage(
             f"The image is damaged or incomplete ({error}): export it again and send the new file."
         ) from error
@@ -103,7 +106,7 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
     if image.mode in _SIXTEEN_BIT:
         notes.append("A grey image with more than 8 bits was stretched to 8 bits; Ki67 needs colour.")
         return _stretch(np.asarray(image, np.float64))
-    upright = ImageOps.exif_transpose(image)
+    upright = _turn_upright(image)
     if upright.mode == "CMYK":
         notes.append("CMYK colours were converted to RGB.")
     if upright.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in upright.info:
@@ -115,6 +118,15 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
     elif upright.mode in ("L", "1"):
         notes.append("The image is grey; Ki67 classes need colour.")
     return np.asarray(_managed(upright).convert("RGB"))
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """As the camera was held. Broken EXIF is no reason to refuse pixels: they are then taken as they lie."""
+    image.load()
+    try:
+        return ImageOps.exif_transpose(image)
+    except DAMAGE:
+        return image
 
 
 def _managed(image: Image.Image) -> Image.Image:

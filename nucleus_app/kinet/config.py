@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from nucleus_app.domain.scale import NETWORK_MPP
 from nucleus_app.errors import CheckpointError
 
 RESIDUAL = "residual"
@@ -28,7 +29,7 @@ class KiNetConfig:
     """ROI sibling: its extra residual block at stride 32, then the blocks at strides 16, 8, 4, 2, 1."""
     dropout: float = 0.5
     """After the last two residual blocks of the contraction."""
-    mpp: float = 0.5
+    mpp: float = NETWORK_MPP
     """µm per pixel at which the network works."""
     proximity_radius_px: float = 8.0
     """d of Eq. 1, in network pixels."""

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from db.engine import session_scope
 from db.images import StoredImage, get_image, list_images
 from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, list_latest_scorings
-from db.tables import ScoringState
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
 from nucleus_app.domain.packing import unpack_nuclei
@@ -34,7 +33,7 @@ class Case:
 
     @property
     def is_busy(self) -> bool:
-        return self.scoring is not None and self.scoring.state in (ScoringState.QUEUED, ScoringState.RUNNING)
+        return self.scoring is not None and self.scoring.is_open
 
     @property
     def index(self) -> LabellingIndex | None:
@@ -82,10 +81,11 @@ def get_packed_nuclei(workplace: Workplace, image_id: int) -> bytes:
 def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
     """The report value of a case. Raises NotFound while it has no result."""
     case = get_case(workplace, image_id)
-    nuclei = unpack_nuclei(get_packed_nuclei(workplace, image_id))
     scoring = case.scoring
     if scoring is None or scoring.version is None:
         raise NotFound("This image has no result yet: wait until it is scored.")
+    with session_scope(workplace.engine) as session:
+        nuclei = unpack_nuclei(get_nuclei(session, scoring.id))  # of this scoring, whatever was queued since
     return ImageRecord(
         case.image.sha256, case.image.width_px, case.image.height_px, scoring.pixel_size,
         scoring.version.name, scoring.version.sha256, scoring.version.app_version, scoring.version.thresholds,
@@ -99,6 +99,7 @@ def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object
     pixel_size = scoring.pixel_size if scoring else case.image.pixel_size
     return {
         "id": case.image.id,
+        "blob": case.image.blob[:12],
         "label": case.image.label,
         "synthetic": case.image.is_synthetic,
         "width_px": case.image.width_px,

@@ -11,8 +11,9 @@ import numpy as np
 
 from db.engine import session_scope
 from db.images import NewImage, StoredImage, add_image, get_image, list_images, rename_image
-from db.scorings import queue_scoring
-from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_mpp
+from db.scorings import find_latest_scoring, queue_scoring
+from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
+from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
@@ -68,9 +69,18 @@ def _store(workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: 
     now = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
         stored = add_image(session, new, now)
-        if stored.pixel_size is not None:
+        if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
             workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
     return stored
+
+
+def _fits(image: StoredImage, max_megapixels: float) -> bool:
+    """False when the file's own pixel size would make it too large; then a person is asked for it."""
+    try:
+        check_extent(image.width_px, image.height_px, image.pixel_size.mpp if image.pixel_size else 0, max_megapixels)
+    except UnknownPixelSize:
+        return False
+    return True
 
 
 def rename(workplace: Workplace, image_id: int, label: str) -> str:
@@ -86,6 +96,11 @@ def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
     stated = PixelSize(check_mpp(mpp), STATED_BY_USER)
     now = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
-        known = get_image(session, image_id).pixel_size
+        image = get_image(session, image_id)
+        check_extent(image.width_px, image.height_px, mpp, workplace.settings.max_megapixels)
+        known = image.pixel_size
         used = known if known is not None and np.isclose(known.mpp, mpp, rtol=1e-4) else stated
+        latest = find_latest_scoring(session, image_id)
+        if latest is not None and latest.is_open and latest.pixel_size == used:
+            return  # it is on its way already: pressing twice is not asking twice
         workplace.jobs.enqueue_scoring(session, queue_scoring(session, image_id, used, now))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+
 from db.engine import session_scope
 from db.images import get_image
 from nucleus_app.imaging.pyramid import Pyramid, deep_zoom_descriptor
@@ -16,8 +19,28 @@ def deep_zoom(workplace: Workplace, image_id: int) -> str:
     return deep_zoom_descriptor(image.width_px, image.height_px)
 
 
-def load_pyramid(workplace: Workplace, image_id: int) -> Pyramid:
-    """All levels of an image in memory. Raises NotFound."""
-    with session_scope(workplace.engine) as session:
-        image = get_image(session, image_id)
-    return Pyramid.of(decode_png(workplace.blobs.get(image.blob)))
+class PyramidCache:
+    """Pyramids of the images looked at last, up to a total of pixels. One image is decoded at a time, however many of
+    its tiles are asked for at once.
+    """
+
+    def __init__(self, workplace: Workplace, max_megapixels: float = 200) -> None:
+        self._workplace = workplace
+        self._max_pixels = max_megapixels * 1e6
+        self._kept: OrderedDict[int, Pyramid] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, image_id: int) -> Pyramid:
+        """All levels of an image. Raises NotFound."""
+        with self._lock:
+            pyramid = self._kept.get(image_id) or self._load(image_id)
+            self._kept[image_id] = pyramid
+            self._kept.move_to_end(image_id)
+            while len(self._kept) > 1 and sum(p.pixels for p in self._kept.values()) > self._max_pixels:
+                self._kept.popitem(last=False)
+            return pyramid
+
+    def _load(self, image_id: int) -> Pyramid:
+        with session_scope(self._workplace.engine) as session:
+            image = get_image(session, image_id)
+        return Pyramid.of(decode_png(self._workplace.blobs.get(image.blob)))

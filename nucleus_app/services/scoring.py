@@ -9,7 +9,7 @@ import torch
 from nucleus_app import __version__
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.nuclei import Nuclei
-from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_mpp
+from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
@@ -26,8 +26,12 @@ def load_predictor(settings: Settings, weights: Path | None = None) -> Predictor
     return Predictor(load_version(chosen), device=settings.device or None)
 
 
-def score_image(predictor: Predictor, image: ReadImage, stated_mpp: float | None) -> ImageRecord:
-    """Score one image at the stated pixel size, or else its own. Raises UnknownPixelSize when there is neither."""
+def score_image(
+    predictor: Predictor, image: ReadImage, stated_mpp: float | None, *, max_megapixels: float
+) -> ImageRecord:
+    """Score one image at the stated pixel size, or else its own. Raises UnknownPixelSize when there is neither, or when
+    it cannot be right.
+    """
     if stated_mpp is not None:
         used = PixelSize(check_mpp(stated_mpp), STATED_BY_USER)
     elif image.pixel_size is not None:
@@ -37,6 +41,7 @@ def score_image(predictor: Predictor, image: ReadImage, stated_mpp: float | None
             "The image states no pixel size, and it is never guessed: give it with --mpp "
             "(about 0.5 µm/px for a 20× objective, 0.25 for 40×)."
         )
+    check_extent(image.width_px, image.height_px, used.mpp, max_megapixels)
     return build_record(predictor, image, used, predictor.find(image.rgb, used.mpp))
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import sys
 import threading
+import time
 from datetime import UTC, datetime
+from typing import IO
 
 from dbos import DBOS, DBOSConfig
 
@@ -17,13 +20,13 @@ from db.scorings import (
     fail_scoring,
     finish_scoring,
     get_scoring,
+    get_started_version,
     put_tile,
     read_tiles,
     start_scoring,
 )
-from db.tables import ScoringState
 from nucleus_app import __version__
-from nucleus_app.errors import NucleusAppError
+from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
 from nucleus_app.services.jobs import JOB_PREFIX, JOB_VERSION, SCORE_IMAGE, SCORING_QUEUE
@@ -33,6 +36,7 @@ from nucleus_app.settings import Settings
 
 SEE_LOG = "The log of the worker has the details; try again, or with a smaller image."
 logger = logging.getLogger(__name__)
+LOST_JOBS_EVERY_S = 5.0
 MAX_RECOVERIES = 5
 """A job that takes its worker down with it is not tried for ever."""
 
@@ -49,10 +53,11 @@ class Scorer:
         """Read and scale the image; returns its number of tiles."""
         field = self._get_field(scoring_id)
         with session_scope(self._workplace.engine, write=True) as session:
-            start_scoring(session, scoring_id, len(field.tiles), _now())
+            start_scoring(session, scoring_id, len(field.tiles), self._predictor.version.sha256, _now())
         return len(field.tiles)
 
     def find_in_tile(self, scoring_id: int, tile: int) -> None:
+        self._refuse_other_version(scoring_id)
         field = self._get_field(scoring_id)
         nuclei = self._predictor.find_in_tile(field, field.tiles[tile])
         with session_scope(self._workplace.engine, write=True) as session:
@@ -68,12 +73,22 @@ class Scorer:
             finish_scoring(session, scoring_id, nuclei, used, _now())
         self._field = None
 
+    def _refuse_other_version(self, scoring_id: int) -> None:
+        """Tiles of two versions never make one result."""
+        with session_scope(self._workplace.engine) as session:
+            started_with = get_started_version(session, scoring_id)
+        if started_with != self._predictor.version.sha256:
+            raise CheckpointError("The network was changed while this image was being scored: press Score again.")
+
     def give_up(self, scoring_id: int) -> None:
         """Fail a scoring that is still open."""
         with session_scope(self._workplace.engine, write=True) as session:
-            if get_scoring(session, scoring_id).state in (ScoringState.QUEUED, ScoringState.RUNNING):
+            if get_scoring(session, scoring_id).is_open:
                 fail_scoring(
-                    session, scoring_id, f"Scoring stopped the worker {MAX_RECOVERIES} times. {SEE_LOG}", _now()
+                    session,
+                    scoring_id,
+                    f"Scoring was interrupted more than {MAX_RECOVERIES} times and given up. {SEE_LOG}",
+                    _now(),
                 )
 
     def fail(self, scoring_id: int, reason: str) -> None:
@@ -127,6 +142,21 @@ def register_workflows(scorer: Scorer) -> None:
             fail(scoring_id, f"Scoring failed unexpectedly. {SEE_LOG}")
 
 
+def take_slot(settings: Settings) -> IO[bytes]:
+    """Hold this machine's lock of the worker slot for as long as the process lives; wait while another holds it.
+
+    Two processes in one slot would each take the other's running job for one that was interrupted.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = (settings.data_dir / f"{settings.worker_slot}.lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        logger.warning("another worker holds slot %s; waiting for it to end", settings.worker_slot)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return lock
+
+
 def give_up_on_lost_jobs(scorer: Scorer) -> None:
     """Mark as failed what was tried too often, so that no case says "running" for ever."""
     for job in DBOS.list_workflows(status=["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR", "CANCELLED"], name=SCORE_IMAGE):
@@ -135,6 +165,9 @@ def give_up_on_lost_jobs(scorer: Scorer) -> None:
 
 def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     """Serve the scoring queue until stopped, or until whoever started it goes away and its pipe closes."""
+    if until_stdin_closes:
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+    lock = take_slot(settings)
     workplace = open_workplace(settings)
     scorer = Scorer(workplace, load_predictor(settings))
     config: DBOSConfig = {
@@ -149,13 +182,16 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     DBOS(config=config)
     register_workflows(scorer)
     DBOS.launch()
-    give_up_on_lost_jobs(scorer)
     DBOS.register_queue(SCORING_QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
-    logger.info("worker %s serves version %s", settings.worker_slot, scorer.version_name)
-    if until_stdin_closes:
-        sys.stdin.buffer.read()
-        os._exit(0)  # the parent is gone: stop at once, unfinished steps are repeated by the next worker
-    threading.Event().wait()
+    logger.info("worker %s serves version %s, lock %s", settings.worker_slot, scorer.version_name, lock.name)
+    while True:
+        give_up_on_lost_jobs(scorer)
+        time.sleep(LOST_JOBS_EVERY_S)
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)  # the parent is gone: stop at once, unfinished steps are repeated by the next worker
 
 
 def _now() -> datetime:

@@ -58,9 +58,10 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         page.load(handlers.load, None, shown, **quiet)
         files.upload(handlers.upload, files, [*shown, files], **(quiet | {"show_progress": "minimal"}))
-        viewer.select(handlers.select, None, shown, trigger_mode="multiple", **quiet)
+        # One at a time and in order, so that the fields end on the case that was chosen last.
+        viewer.select(handlers.select, None, shown, trigger_mode="multiple", **(quiet | {"concurrency_limit": 1}))
         for done in (label.submit, label.blur):
-            done(handlers.rename, [image_id, label], [viewer, label], **quiet)
+            done(handlers.rename, [image_id, label], viewer, **quiet)
         score.click(handlers.score, [image_id, mpp], shown, **quiet)
     return page
 
@@ -83,13 +84,13 @@ class Handlers:
         """Take every file in; what cannot be read is named with the reason, the others go on."""
         notices: list[Notice] = []
         latest: int | None = None
-        for path in map(Path, paths or []):
+        for path in map(Path, dict.fromkeys(paths or [])):  # the same file twice has one place in the cache
             try:
                 latest = take_in(self._workplace, path, path.name).id
             except NucleusAppError as error:
                 notices.append(_notice("error", f"{path.name}: {error}"))
             except Exception:
-                logger.exception("upload failed")
+                logger.exception("an upload could not be stored")
                 notices.append(
                     _notice("error", f"{path.name}: it could not be stored. The server's log has the reason.")
                 )
@@ -103,17 +104,17 @@ class Handlers:
         image_id = (getattr(event, "_data", None) or {}).get("id", 0)
         return self._guarded(lambda: get_case(self._workplace, int(image_id)), keep_viewer=True)
 
-    def rename(self, image_id: float | None, label: str) -> Fields:
-        """Keep the label as typed, made harmless. The other fields stay as they are: one may be half filled in."""
+    def rename(self, image_id: float | None, label: str) -> dict[str, Any] | Any:
+        """Keep the label as typed, made harmless. Answers with notices only: by the time it arrives another case may
+        be open, and its fields must not be touched.
+        """
         if not image_id:
-            return [gr.skip(), gr.skip()]
-
-        def act() -> Case:
+            return gr.skip()
+        try:
             rename(self._workplace, int(image_id), label or "")
-            return get_case(self._workplace, int(image_id))
-
-        viewer, _, kept, _ = self._guarded(act)
-        return [viewer, kept]
+        except NucleusAppError as error:
+            return _value(None, [_notice("error", str(error))])
+        return _value(None, None)
 
     def score(self, image_id: float | None, mpp: float | None) -> Fields:
         """Score the open case (again) at the pixel size in the field."""
@@ -157,6 +158,6 @@ def _notice(kind: str, text: str) -> Notice:
     return {"kind": kind, "text": text}
 
 
-def _value(image_id: int | None, notices: list[Notice]) -> dict[str, Any]:
-    """``rev`` only has to differ: equal values would not reach the browser."""
+def _value(image_id: int | None, notices: list[Notice] | None) -> dict[str, Any]:
+    """``notices`` None leaves those on the page. ``rev`` only has to differ: equal values would not reach the browser."""
     return {"image": image_id, "notices": notices, "rev": time.time_ns() // 1000}

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from nucleus_app.errors import NotFound
 from nucleus_app.reports.formats import record_to_csv, record_to_json
 from nucleus_app.services.cases import case_to_mapping, get_case, get_packed_nuclei, get_record, list_cases
-from nucleus_app.services.pixels import deep_zoom, load_pyramid
+from nucleus_app.services.pixels import PyramidCache, deep_zoom
 from nucleus_app.services.workplace import Workplace
 
-PYRAMIDS_KEPT = 4
 _NO_STORE = {"Cache-Control": "no-store"}
 _IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 
 
 def create_router(workplace: Workplace) -> APIRouter:
     router = APIRouter(prefix="/nucleus")
-    pyramid = lru_cache(maxsize=PYRAMIDS_KEPT)(lambda image_id: load_pyramid(workplace, image_id))
+    pyramids = PyramidCache(workplace)
 
     @router.get("/healthz")
     def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @router.get("/tiles/{image_id}.dzi")
-    def descriptor(image_id: int) -> Response:
+    # The start of the pixels' hash is part of the address: a browser keeps tiles, and a number can come to mean another
+    # image when the data folder is replaced.
+    @router.get("/tiles/{blob}/{image_id}.dzi")
+    def descriptor(blob: str, image_id: int) -> Response:
         return Response(deep_zoom(workplace, image_id), media_type="application/xml", headers=_IMMUTABLE)
 
-    @router.get("/tiles/{image_id}_files/{level}/{column}_{row}.jpeg")
-    def tile(image_id: int, level: int, column: int, row: int) -> Response:
-        return Response(pyramid(image_id).tile(level, column, row), media_type="image/jpeg", headers=_IMMUTABLE)
+    @router.get("/tiles/{blob}/{image_id}_files/{level}/{column}_{row}.jpeg")
+    def tile(blob: str, image_id: int, level: int, column: int, row: int) -> Response:
+        return Response(pyramids.get(image_id).tile(level, column, row), media_type="image/jpeg", headers=_IMMUTABLE)
 
     @router.get("/api/images")
     def cases() -> JSONResponse:

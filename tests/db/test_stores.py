@@ -20,6 +20,7 @@ from db.scorings import (
     finish_scoring,
     get_nuclei,
     get_scoring,
+    get_started_version,
     list_latest_scorings,
     put_tile,
     queue_scoring,
@@ -85,15 +86,16 @@ def test_a_scoring_goes_from_queued_to_done(engine: Engine) -> None:
         with pytest.raises(NotFound, match="no result"):
             get_nuclei(session, scoring_id)
     with session_scope(engine, write=True) as session:
-        start_scoring(session, scoring_id, 2, NOW)
+        start_scoring(session, scoring_id, 2, "f" * 64, NOW)
         put_tile(session, scoring_id, 1, NUCLEI, NOW)
     with session_scope(engine, write=True) as session:
         put_tile(session, scoring_id, 1, NUCLEI, NOW)  # a repeated step replaces itself
-        start_scoring(session, scoring_id, 2, NOW + timedelta(hours=1))  # and a resumed job keeps its start
+        start_scoring(session, scoring_id, 2, "e" * 64, NOW + timedelta(hours=1))  # and a resumed job keeps its start
     with session_scope(engine) as session:
         running = get_scoring(session, scoring_id)
         assert (running.state, running.tiles_done, running.tiles_total) == (ScoringState.RUNNING, 1, 2)
         assert running.started == NOW
+        assert get_started_version(session, scoring_id) == "f" * 64
     with session_scope(engine, write=True) as session:
         put_tile(session, scoring_id, 0, NUCLEI.select(NUCLEI.classes == 0), NOW)
         assert [len(tile) for tile in read_tiles(session, scoring_id)] == [1, 3]

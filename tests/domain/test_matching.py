@@ -64,7 +64,8 @@ def test_classification_counts_pairs_of_the_right_class_and_weighs_by_truth() ->
 def test_an_image_without_tumour_has_no_index_error() -> None:
     nothing = Nuclei.empty()
     one = Nuclei.from_arrays([[5, 5]], [0])
-    assert compare_nuclei("a", one, nothing, 5).index_error_points is None
+    assert compare_nuclei("a", nothing, one, 5).index_error_points is None
+    assert compare_nuclei("a", one, nothing, 5).index_error_points == 100  # a miss is an error, not an absence
     assert Agreement((compare_nuclei("a", nothing, nothing, 5),)).index_mae_points is None
 
 

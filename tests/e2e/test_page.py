@@ -111,7 +111,7 @@ def test_an_image_without_pixel_size_is_asked_for_it_then_scored(
     expect(page.locator(".nv-counts")).to_have_text(f"{counts.positive} positive of {counts.tumour} tumour nuclei")
     expect(page.locator(".nv-scale")).to_contain_text("0.500 µm/px (stated by the user)")
     # Uploads do not stay in Gradio's cache, which has no owner.
-    left = [p for p in (app.data_dir / "tmp").rglob("*") if p.is_file() and p.suffix == ".png"]
+    left = [p for p in (app.data_dir / "tmp").rglob("*") if p.is_file() and p.stat().st_size]
     assert left == []
 
 
@@ -228,6 +228,19 @@ def test_earlier_cases_reopen_and_the_address_remembers(page: Page, app: Running
     expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
     page.goto(app.url + "?image=99999")
     expect(page.locator(".nv-error")).to_contain_text("There is no case 99999")
+
+
+def test_leaving_the_label_for_another_case_opens_that_case(page: Page, app: RunningApp) -> None:
+    open_page(page, app)
+    label = page.locator("#label textarea, #label input").first
+    for name in ("Demo field", "good.tif", "Demo field"):
+        label.click()
+        page.locator(".nv-list button", has_text=name).first.click()
+        expect(page.locator(".nv-panel h2")).to_contain_text(name)
+        expect(label).to_have_value(re.compile(re.escape(name)))
+        page.wait_for_timeout(600)  # time for a late answer to do harm
+        expect(page.locator(".nv-panel h2")).to_contain_text(name)
+        expect(label).to_have_value(re.compile(re.escape(name)))
 
 
 def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_a_running_case_tells_how_long_it_takes(workplace: Workplace, upload: Pa
     scoring = get_case(workplace, image.id).scoring
     start = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
-        start_scoring(session, scoring.id, 4, start)
+        start_scoring(session, scoring.id, 4, "f" * 64, start)
     from dataclasses import replace
 
     case = get_case(workplace, image.id)

@@ -138,7 +138,7 @@ def test_a_job_that_was_tried_too_often_is_given_up(settings: Settings, open_at:
     finally:
         worker.stdin.close()
         worker.wait(timeout=20)
-    assert "stopped the worker 5 times" in get_case(workplace, image.id).scoring.error
+    assert "more than 5 times and given up" in get_case(workplace, image.id).scoring.error
 
 
 def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops() -> None:

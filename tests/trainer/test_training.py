@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from nucleus_app.domain.labelled import LabelledImage
-from nucleus_app.domain.nuclei import NucleusClass
-from nucleus_app.errors import TrainingDiverged
+from nucleus_app.domain.nuclei import Nuclei, NucleusClass
+from nucleus_app.errors import InvalidDataset, TrainingDiverged
 from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import load_version
@@ -25,7 +25,16 @@ from tests.conftest import TINY
 from trainer.__main__ import main
 from trainer.augment import Batch, draw_batch, random_warp
 from trainer.calibrate import calibrate_thresholds, per_class
-from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, find_stained_blobs, prepare_training_image, split_by_case
+from trainer.dataset import (
+    NON_TUMOUR,
+    TUMOUR,
+    UNKNOWN,
+    TrainingImage,
+    case_of,
+    find_stained_blobs,
+    prepare_training_image,
+    split_by_case,
+)
 from trainer.loop import Run, fit
 from trainer.losses import correlation_penalty, joint_loss, nucleus_loss, roi_loss
 from trainer.policy import TrainPolicy
@@ -134,7 +143,42 @@ def test_cases_are_split_whole_and_stably() -> None:
     training, validation = split_by_case(images, ["p_1"])
     assert [i.name for i in validation] == ["p_1_1", "p_1_2"]
     assert [i.name for i in training] == ["p_10_1", "q_1"]
-    assert split_by_case(images, [])[1] == split_by_case(images[::-1], [])[1][::-1]
+    many = [synthetic(f"lab_p{case}_{field}", 1, 64) for case in range(12) for field in range(3)]
+    training, validation = split_by_case(many, [])
+    assert {case_of(i.name) for i in training}.isdisjoint(case_of(i.name) for i in validation)
+    assert [i.name for i in split_by_case(many[::-1], [])[1]] == [i.name for i in validation[::-1]]
+
+
+def test_a_split_that_cannot_be_is_refused() -> None:
+    images = [synthetic(name, 1, 64) for name in ("p_1", "q_1")]
+    with pytest.raises(InvalidDataset, match="validation cases typo"):
+        split_by_case(images, ["p", "typo"])
+    with pytest.raises(InvalidDataset, match="0 training and 2 validation"):
+        split_by_case(images, ["p", "q"])
+
+
+def test_image_and_labels_of_a_crop_lie_on_each_other() -> None:
+    """One dark dot, many crops: the centroid of the image and of its map agree to a fraction of a pixel."""
+    y, x = np.mgrid[:161, :161]
+    rgb = np.repeat((255 - 200 * np.exp(-((x - 80) ** 2 + (y - 80) ** 2) / 18))[..., None], 3, axis=2).astype(np.uint8)
+    dot = TrainingImage(
+        "dot",
+        rgb,
+        Nuclei.from_arrays([[80, 80]], [0]),
+        np.full((161, 161), 255, np.uint8),
+        np.zeros((161, 161), np.uint8),
+    )
+    batch = draw_batch([dot] * 80, 96, TINY, np.random.default_rng(3))
+    gaps = []
+    for image, maps in zip(batch.image.numpy(), batch.proximity.numpy(), strict=True):
+        dark = np.clip(np.median(image) - image.mean(axis=0) - 0.3, 0, None)
+        if maps[0].max() < 0.9 or dark.sum() == 0:
+            continue
+        rows, columns = np.mgrid[:96, :96]
+        centres = [(np.array([(w * columns).sum(), (w * rows).sum()]) / w.sum()) for w in (dark, maps[0])]
+        gaps.append(np.abs(centres[0] - centres[1]))
+    assert len(gaps) > 10
+    assert np.median(gaps) < 0.3
 
 
 def test_warped_points_stay_on_their_nuclei() -> None:

@@ -74,10 +74,10 @@ def test_nuclei_come_packed(client: TestClient, done_id: int) -> None:
 
 
 def test_tiles_and_their_descriptor(client: TestClient, image_id: int) -> None:
-    assert 'Width="130"' in client.get(f"/nucleus/tiles/{image_id}.dzi").text
-    tile = client.get(f"/nucleus/tiles/{image_id}_files/8/0_0.jpeg")
+    assert 'Width="130"' in client.get(f"/nucleus/tiles/x/{image_id}.dzi").text
+    tile = client.get(f"/nucleus/tiles/x/{image_id}_files/8/0_0.jpeg")
     assert Image.open(io.BytesIO(tile.content)).size == (130, 90)
-    assert client.get(f"/nucleus/tiles/{image_id}_files/8/5_0.jpeg").status_code == 404
+    assert client.get(f"/nucleus/tiles/x/{image_id}_files/8/5_0.jpeg").status_code == 404
 
 
 def test_downloads_hold_the_same_numbers_and_the_research_line(client: TestClient, done_id: int) -> None:
@@ -94,7 +94,9 @@ def test_downloads_hold_the_same_numbers_and_the_research_line(client: TestClien
     assert json_answer.headers["content-disposition"] == f'attachment; filename="case-{done_id}.json"'
 
 
-@pytest.mark.parametrize("path", ["api/images/99", "api/images/99/nuclei", "tiles/99.dzi", "api/images/99/result.json"])
+@pytest.mark.parametrize(
+    "path", ["api/images/99", "api/images/99/nuclei", "tiles/x/99.dzi", "api/images/99/result.json"]
+)
 def test_what_does_not_exist_is_a_404_with_a_reason(client: TestClient, path: str) -> None:
     answer = client.get(f"/nucleus/{path}")
     assert answer.status_code == 404

@@ -101,6 +101,10 @@ export class Panel {
   }
 
   showCases(list, openId) {
+    const shown = JSON.stringify([list, openId]);
+    if (shown === this.shownCases) return; // a rebuilt list would lose its place, and the press of a button
+    this.shownCases = shown;
+    const scrolled = this.cases.querySelector('.nv-list')?.scrollTop ?? 0;
     const short = (c) => (c.counts ? (c.index_percent === null ? 'no tumour' : `${percent(c.index_percent)} %`) : c.state === 'running' && c.tiles_total > 1 ? `${c.tiles_done}/${c.tiles_total}` : c.state);
     const focused = this.cases.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     this.cases.replaceChildren(
@@ -109,6 +113,7 @@ export class Panel {
         el('button', { type: 'button', 'data-id': c.id, 'aria-current': c.id === openId ? 'true' : null, onclick: () => this.handlers.onOpen(c.id) },
           el('span', { class: 'nv-label' }, c.label), el('span', { class: `nv-short nv-short-${c.state.replaceAll(' ', '-')}` }, short(c))))),
     );
+    this.cases.querySelector('.nv-list').scrollTop = scrolled;
     if (focused) this.cases.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
   }
 }

@@ -63,8 +63,6 @@ class Viewer {
     const url = new URL(window.location.href);
     url.searchParams.set('image', id);
     window.history.replaceState(window.history.state, '', url);
-    this.osd.addOnceHandler('open', () => { this.root.dataset.open = id; this.draw(); });
-    this.osd.open(`${this.base}nucleus/tiles/${id}.dzi`);
     return this.refresh();
   }
 
@@ -98,6 +96,11 @@ class Viewer {
       this.panel.showCase(data);
     }
     this.root.dataset.state = data.state;
+    if (this.root.dataset.open !== String(data.id)) {
+      this.root.dataset.open = data.id;
+      this.osd.addOnceHandler('open', () => this.draw());
+      this.osd.open(`${this.base}nucleus/tiles/${data.blob}/${data.id}.dzi`);
+    }
     if (data.scoring !== this.shownScoring && this.points.n) {
       this.points = PointStore.empty(); // nuclei of an earlier scoring would contradict the numbers
       this.draw();
