@@ -34,6 +34,7 @@ def serve(settings: Settings) -> None:
     from fastapi import FastAPI
     from fastapi.staticfiles import StaticFiles
     from starlette.middleware.cors import CORSMiddleware
+    from starlette.middleware.trustedhost import TrustedHostMiddleware
 
     from nucleus_app.services.child import WorkerChild
     from nucleus_app.services.intake import take_in_demo
@@ -50,7 +51,8 @@ def serve(settings: Settings) -> None:
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     server.add_exception_handler(NucleusAppError, error_to_response)
     # Our routes come first: Gradio is mounted at / and would answer for everything.
-    server.include_router(create_router(workplace))
+    child = WorkerChild() if settings.worker == "embedded" else None
+    server.include_router(create_router(workplace, lambda: child is not None and child.is_failing))
     server.mount(f"/nucleus/static/{static_version()}", StaticFiles(directory=STATIC))
     server = gr.mount_gradio_app(
         server, build_page(workplace), path="/", root_path=settings.root_path or None, css=CSS,
@@ -60,7 +62,7 @@ def serve(settings: Settings) -> None:
     )  # fmt: skip
     server.add_middleware(CORSMiddleware, allow_origins=[])  # with it in place Gradio does not echo foreign origins
     server.add_middleware(Guard)
-    child = WorkerChild() if settings.worker == "embedded" else None
+    server.add_middleware(TrustedHostMiddleware, allowed_hosts=settings.host_names, www_redirect=False)
     logger.info("open http://%s:%d%s", settings.host, settings.port, settings.root_path)
     try:
         uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3)

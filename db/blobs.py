@@ -42,6 +42,11 @@ class BlobStore:
             raise
         return name
 
+    def discard(self, name: str) -> None:
+        """Forget a blob; one that is not there is fine."""
+        if self._files.exists(self._path(name)):
+            self._files.rm(self._path(name))
+
     def get(self, name: str) -> bytes:
         """The bytes of that name. Raises NotFound when they are gone or damaged."""
         try:

@@ -9,7 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
+
+from nucleus_app.errors import StorageFull
 
 _WRITES = "nucleus_writes"
 
@@ -37,6 +40,17 @@ def _begin_sqlite(connection: Connection) -> None:
     # A writer takes its lock at once: upgrading later from a read would fail under another writer, whatever the timeout.
     writes = connection.get_execution_options().get(_WRITES, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def full_disk_as_error() -> Iterator[None]:
+    """Turn the database's "disk is full" into StorageFull."""
+    try:
+        yield
+    except OperationalError as error:
+        if "disk is full" in str(error.orig) or "No space left" in str(error.orig):
+            raise StorageFull("The disk is full: nothing was stored. Free some space and try again.") from error
+        raise
 
 
 @contextmanager

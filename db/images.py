@@ -67,12 +67,9 @@ def get_image(session: Session, image_id: int) -> StoredImage:
     return _stored(_get_row(session, image_id))
 
 
-def find_image_by_hash(session: Session, sha256: str) -> StoredImage | None:
-    """The latest image that came as a file of this hash."""
-    row = session.scalars(
-        select(ImageRow).where(ImageRow.sha256 == sha256).order_by(ImageRow.id.desc()).limit(1)
-    ).first()
-    return _stored(row) if row else None
+def is_blob_used(session: Session, blob: str) -> bool:
+    """True while an image has these pixels."""
+    return session.scalar(select(ImageRow.id).where(ImageRow.blob == blob).limit(1)) is not None
 
 
 def list_images(session: Session, limit: int) -> list[StoredImage]:

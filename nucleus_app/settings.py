@@ -9,6 +9,7 @@ from pathlib import Path
 from nucleus_app.errors import NucleusAppError
 
 PREFIX = "NUCLEUS_"
+LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,9 @@ class Settings:
     """Weight file to serve. Default: the shipped one."""
     host: str = "127.0.0.1"
     port: int = 7860
+    allowed_hosts: str = ""
+    """Names under which browsers may reach the app, with commas. Default: this machine's own while it listens on
+    localhost only (so that no web site can reach it under another name), any otherwise."""
     root_path: str = ""
     """Path prefix behind a reverse proxy, such as ``/ki67``."""
     worker: str = "embedded"
@@ -44,6 +48,12 @@ class Settings:
     @property
     def sqlalchemy_url(self) -> str:
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'nucleus.sqlite'}"
+
+    @property
+    def host_names(self) -> list[str]:
+        if self.allowed_hosts:
+            return [name.strip() for name in self.allowed_hosts.split(",")]
+        return list(LOCAL_HOSTS) if self.host in LOCAL_HOSTS else ["*"]
 
     @property
     def blob_store_url(self) -> str:

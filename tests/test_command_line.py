@@ -113,6 +113,9 @@ def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() ->
         {"NUCLEUS_PORT": "8000", "NUCLEUS_DEMO": "no", "DATABASE_URL": "postgresql://x", "PATH": "/"}
     )
     assert (settings.port, settings.demo, settings.sqlalchemy_url) == (8000, False, "postgresql://x")
+    assert read_settings({}).host_names == ["localhost", "127.0.0.1"]
+    assert read_settings({"NUCLEUS_HOST": "0.0.0.0"}).host_names == ["*"]
+    assert read_settings({"NUCLEUS_ALLOWED_HOSTS": "ki67.lan, x"}).host_names == ["ki67.lan", "x"]
     for name, value, message in (
         ("NUCLEUS_PROT", "1", "is no setting"),
         ("NUCLEUS_PORT", "high", "use a value like 7860"),

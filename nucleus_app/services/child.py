@@ -22,6 +22,7 @@ class WorkerChild:
     ) -> None:
         self._command = command
         self._stopping = threading.Event()
+        self._failures = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._keeper = threading.Thread(target=self._keep, name="worker-keeper", daemon=True)
         self._keeper.start()
@@ -30,6 +31,11 @@ class WorkerChild:
     def process_id(self) -> int | None:
         """Of the worker that was started last."""
         return self._process.pid if self._process else None
+
+    @property
+    def is_failing(self) -> bool:
+        """True when the worker ended twice in a row without having run for a while."""
+        return self._failures > 1
 
     def stop(self) -> None:
         """Stop the worker; what it had not finished goes on at the next start."""
@@ -46,9 +52,10 @@ class WorkerChild:
             try:
                 self._process.wait(timeout=HEALTHY_AFTER_S)
             except subprocess.TimeoutExpired:
-                pause = FIRST_PAUSE_S
+                pause, self._failures = FIRST_PAUSE_S, 0
                 self._process.wait()
             if not self._stopping.is_set():
+                self._failures += 1
                 logger.warning(
                     "worker ended with status %d; starting it again in %.0f s", self._process.returncode, pause
                 )

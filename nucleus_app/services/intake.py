@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from db.engine import session_scope
-from db.images import NewImage, StoredImage, add_image, get_image, list_images, rename_image
+from db.engine import full_disk_as_error, session_scope
+from db.images import NewImage, StoredImage, add_image, get_image, is_blob_used, list_images, rename_image
 from db.scorings import find_latest_scoring, queue_scoring
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
@@ -55,6 +55,17 @@ def take_in_demo(workplace: Workplace) -> StoredImage | None:
 
 def _store(workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: bool) -> StoredImage:
     blob = workplace.blobs.put(encode_png(image.rgb))
+    try:
+        return _record(workplace, image, blob, label, is_synthetic=is_synthetic)
+    except BaseException:
+        with session_scope(workplace.engine) as session:
+            if not is_blob_used(session, blob):  # pixels without a case would stay unseen for ever
+                workplace.blobs.discard(blob)
+        raise
+
+
+def _record(workplace: Workplace, image: ReadImage, blob: str, label: str, *, is_synthetic: bool) -> StoredImage:
+    """Image, scoring and job in one transaction. Raises StorageFull when the database has no room."""
     new = NewImage(
         sha256=image.sha256 or blob,
         blob=blob,
@@ -67,7 +78,7 @@ def _store(workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: 
         is_synthetic=is_synthetic,
     )
     now = datetime.now(UTC)
-    with session_scope(workplace.engine, write=True) as session:
+    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
         stored = add_image(session, new, now)
         if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
             workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))

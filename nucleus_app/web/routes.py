@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
@@ -15,7 +17,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 
 
-def create_router(workplace: Workplace) -> APIRouter:
+def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = lambda: False) -> APIRouter:
     router = APIRouter(prefix="/nucleus")
     pyramids = PyramidCache(workplace)
 
@@ -35,7 +37,8 @@ def create_router(workplace: Workplace) -> APIRouter:
 
     @router.get("/api/images")
     def cases() -> JSONResponse:
-        return JSONResponse([case_to_mapping(case) for case in list_cases(workplace)], headers=_NO_STORE)
+        cases = [case_to_mapping(case) for case in list_cases(workplace)]
+        return JSONResponse({"cases": cases, "worker_failing": is_worker_failing()}, headers=_NO_STORE)
 
     @router.get("/api/images/{image_id}")
     def case(image_id: int) -> JSONResponse:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, Request, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM_FLAGS = [
@@ -25,6 +25,7 @@ CHROMIUM_FLAGS = [
     "--no-first-run",
     "--disable-background-networking",
 ]
+expect.set_options(timeout=30_000)  # a busy machine is no failure
 CHROMIUM_FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
@@ -67,7 +68,7 @@ class RunningApp:
             self.process.wait(timeout=30)
 
     def cases(self) -> list[dict[str, object]]:
-        listed: list[dict[str, object]] = httpx.get(f"{self.url}nucleus/api/images").json()
+        listed: list[dict[str, object]] = httpx.get(f"{self.url}nucleus/api/images").json()["cases"]
         return listed
 
 

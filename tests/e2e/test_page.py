@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -267,6 +268,23 @@ def test_a_second_tab_sees_a_new_case(
     upload(other, save(field.rgb[:90, :90], tmp_path / "from the other tab.png"))
     expect(page.locator(".nv-list")).to_contain_text("from the other tab.png", timeout=20_000)
     other.close()
+
+
+def test_the_app_answers_under_its_own_name_only(app: RunningApp) -> None:
+    assert httpx.get(app.url, headers={"host": "rebound.example"}).status_code == 400
+    assert httpx.get(app.url).status_code == 200
+
+
+def test_a_worker_that_cannot_start_is_told_on_the_page(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "broken.safetensors").write_bytes(b"no weights")
+    app = RunningApp(tmp_path / "data", free_port(), {"NUCLEUS_WEIGHTS": str(tmp_path / "broken.safetensors")})
+    app.start()
+    try:
+        page.goto(app.url)
+        expect(page.locator(".nv-root")).to_have_attribute("data-connected", "no-worker")
+        expect(page.locator(".nv-state")).to_contain_text("Waiting for the scoring worker")
+    finally:
+        app.stop()
 
 
 def test_a_crash_in_the_middle_loses_no_job_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import OperationalError
 
 from db.engine import session_scope
 from db.scorings import VersionUsed, finish_scoring, start_scoring
@@ -79,6 +80,44 @@ def test_a_scoring_and_its_job_exist_together_or_not_at_all(
     with pytest.raises(RuntimeError):
         take_in(workplace, tmp_path / "a.png", "a.png")
     assert list_cases(workplace) == []
+    assert [p for p in (workplace.settings.data_dir / "blobs").rglob("*") if p.is_file()] == []
+
+
+def test_a_full_database_leaves_nothing_and_says_so(workplace: Workplace, upload: Path) -> None:
+    with workplace.engine.connect() as connection:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    event.listen(workplace.engine, "begin", lambda c: c.exec_driver_sql(f"PRAGMA max_page_count={pages}"))
+
+    def fill() -> None:
+        for _ in range(400):  # free room inside the file is used up first
+            take_in(workplace, upload, "x" * 120)
+
+    with pytest.raises(StorageFull, match="disk is full"):
+        fill()
+    assert list_cases(workplace)[0].image.label == "x" * 120
+
+
+def test_errors_in_logs_do_not_hold_labels(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, "a.png")
+    with session_scope(workplace.engine, write=True) as session:
+        session.execute(text("ALTER TABLE image RENAME COLUMN label TO gone"))
+    with pytest.raises(OperationalError) as caught:
+        rename(workplace, image.id, "Jane Doe 1950")
+    assert "Jane" not in str(caught.value)
+
+
+def test_pressing_score_twice_is_one_job(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, "a.png")
+    for mpp in (0.5, 0.5, 0.25):
+        score_at(workplace, image.id, mpp)
+    assert len(jobs_of(workplace)) == 2
+
+
+def test_a_pixel_size_that_would_make_the_image_huge_is_refused(workplace: Workplace, tmp_path: Path) -> None:
+    Image.new("RGB", (3500, 3500)).save(tmp_path / "a.png")
+    image = take_in(workplace, tmp_path / "a.png", "a.png")
+    with pytest.raises(UnknownPixelSize, match=r"7\.0 × 7\.0 mm, 196 megapixels"):
+        score_at(workplace, image.id, 2.0)
 
 
 def test_refused_files_leave_nothing(workplace: Workplace, tmp_path: Path) -> None:

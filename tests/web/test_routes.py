@@ -64,7 +64,7 @@ def test_a_case_tells_its_state_and_result(client: TestClient, image_id: int, do
     assert case["state"] == "done"
     assert case["counts"] == {"positive": 1, "negative": 1, "other": 1}
     assert case["index_percent"] == 50
-    assert client.get("/nucleus/api/images").json() == [case]
+    assert client.get("/nucleus/api/images").json() == {"cases": [case], "worker_failing": False}
 
 
 def test_nuclei_come_packed(client: TestClient, done_id: int) -> None:

@@ -72,7 +72,7 @@ class Viewer {
     const turn = (this.turn = (this.turn || 0) + 1);
     let wait = IDLE_MS;
     try {
-      const list = await this.json('nucleus/api/images');
+      const { cases: list, worker_failing: failing } = await this.json('nucleus/api/images');
       if (turn !== this.turn) return;
       this.list = list;
       this.panel.showCases(list, this.openId);
@@ -80,7 +80,7 @@ class Viewer {
       const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await this.json(`nucleus/api/images/${this.openId}`) : null);
       if (data) await this.showCase(data);
       if (list.some((c) => BUSY.includes(c.state))) wait = BUSY_MS;
-      this.root.dataset.connected = 'yes';
+      this.root.dataset.connected = failing ? 'no-worker' : 'yes';
     } catch (error) {
       this.root.dataset.connected = 'no';
       wait = 2000;
