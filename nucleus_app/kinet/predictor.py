@@ -4,7 +4,6 @@ stop, or resume.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -72,11 +71,6 @@ class Predictor:
         """All nuclei of an image (H, W, 3) uint8 of ``mpp`` µm/px, in its own pixels."""
         field = self.prepare(rgb, mpp)
         return self.join(field, [self.find_in_tile(field, tile) for tile in field.tiles])
-
-    def iterate(self, field: Field) -> Iterator[Nuclei]:
-        """One result a tile, for progress."""
-        for tile in field.tiles:
-            yield self.find_in_tile(field, tile)
 
     def stitch_maps(self, field: Field) -> NDArray[np.float32]:
         """Proximity maps (3, H, W) of the whole field at the network's scale, stitched from its tiles."""

@@ -55,17 +55,4 @@ export class PointStore {
       }
     }
   }
-
-  /** Index of the nearest nucleus of a shown class within a radius in image pixels, or -1. */
-  nearest(x, y, radius, shown) {
-    let best = -1, bestSquare = radius * radius;
-    for (const cell of this.cellsIn(x - radius, y - radius, x + radius, y + radius)) {
-      for (const i of cell) {
-        if (!shown[this.classes[i]]) continue;
-        const square = (this.xy[2 * i] - x) ** 2 + (this.xy[2 * i + 1] - y) ** 2;
-        if (square < bestSquare) { bestSquare = square; best = i; }
-      }
-    }
-    return best;
-  }
 }
