@@ -9,6 +9,7 @@ from pathlib import Path
 from nucleus_app.errors import NucleusAppError
 
 PREFIX = "NUCLEUS_"
+DEVICES = ("", "cpu", "cuda", "mps", "torch-cpu")
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 
@@ -36,7 +37,7 @@ class Settings:
     worker_slot: str = "worker-1"
     """Stable name of a worker; a job interrupted in a slot resumes in the same slot."""
     device: str = ""
-    """``cpu``, ``cuda``, ``mps``. Default: CUDA where it is, else CPU."""
+    """``cpu`` (OpenVINO), ``cuda``, ``mps``, ``torch-cpu``. Default: CUDA where it is, else CPU."""
     threads: int = 0
     """Threads of the network on a CPU. Default: all cores."""
     max_megapixels: int = 150
@@ -80,6 +81,8 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(**values)  # type: ignore[arg-type]
     if settings.worker not in ("embedded", "external"):
         raise NucleusAppError(f"NUCLEUS_WORKER is {settings.worker!r}: use 'embedded' or 'external'")
+    if settings.device not in DEVICES:
+        raise NucleusAppError(f"NUCLEUS_DEVICE is {settings.device!r}: use one of {', '.join(DEVICES[1:])}, or none")
     return settings
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, state_of
 from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
@@ -46,7 +46,7 @@ def _threads() -> None:
 @pytest.fixture(scope="session")
 def shipped() -> Predictor:
     """The shipped version, as users get it."""
-    return Predictor(load_version(SHIPPED_WEIGHTS), device="cpu")
+    return Predictor.open(load_version(SHIPPED_WEIGHTS), "cpu")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def tiny() -> Version:
     """An untrained small version: shapes and plumbing, not accuracy."""
     torch.manual_seed(1)
     network = KiNet(TINY).eval()
-    return Version(network, TINY, Thresholds(), Provenance(name="tiny"), "0" * 64)
+    return Version(TINY, Thresholds(), Provenance(name="tiny"), "0" * 64, state_of(network))
 
 
 @pytest.fixture(scope="session")

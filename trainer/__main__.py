@@ -10,16 +10,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
 
+from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version
 from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
-from nucleus_app.kinet.network import KiNet
-from trainer.dataset import prepare_training_image, split_by_case
+from nucleus_app.kinet.network import KiNet, restore_network
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.kinet.preprocess import scale_image
+from trainer.auxiliary import read_auxiliary
+from trainer.dataset import TrainingImage, prepare_training_image, split_by_case
 from trainer.loop import fit
 from trainer.policy import TrainPolicy
+from trainer.teacher import Teacher
 
 DEFAULTS = TrainPolicy()
 SIZES: dict[str, KiNetConfig] = {"small": SMALL, "paper": PAPER}
@@ -52,6 +59,12 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
     fit_parser.add_argument("--proximity-decay", type=float, metavar="F", help="α of Eq. 1; default: the network's own")
     fit_parser.add_argument("--weak-weight", type=float, default=DEFAULTS.weak_weight, metavar="F")
+    fit_parser.add_argument("--auxiliary", type=Path, metavar="DIR", help="H&E images with classed nuclei")
+    fit_parser.add_argument("--auxiliary-weight", type=float, default=DEFAULTS.auxiliary_weight, metavar="F")
+    fit_parser.add_argument("--teacher", type=Path, metavar="FILE", help="version that refines the labels")
+    fit_parser.add_argument(
+        "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that the teacher labels"
+    )
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
     fit_parser.add_argument("--patience", type=int, default=DEFAULTS.patience)
     fit_parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
@@ -67,6 +80,7 @@ def _fit(options: argparse.Namespace) -> None:
         crop_px=options.crop_px,
         learning_rate=options.learning_rate,
         weak_weight=options.weak_weight,
+        auxiliary_weight=options.auxiliary_weight,
         evaluate_every=options.evaluate_every,
         patience=options.patience,
         seed=options.seed,
@@ -75,7 +89,7 @@ def _fit(options: argparse.Namespace) -> None:
     network = _make_network(options)
     config = network.config
     training, validation = split_by_case(read_datasets(options.data), options.validation)
-    prepared = [prepare_training_image(image, config.mpp, policy.weak_weight) for image in training]
+    prepared = _prepare(options, training, config, policy)
     _print_line({"event": "data", "training": len(training), "validation": [image.name for image in validation]})
     provenance = Provenance(
         name=options.name or options.out.stem,
@@ -89,9 +103,29 @@ def _fit(options: argparse.Namespace) -> None:
     _print_line({"event": "done", "file": str(options.out), "sha256": version.sha256})
 
 
+def _prepare(
+    options: argparse.Namespace, training: list[LabelledImage], config: KiNetConfig, policy: TrainPolicy
+) -> list[TrainingImage]:
+    """Everything that is taught: labelled images, refined where there is a teacher, unlabelled and auxiliary ones."""
+    prepared = [prepare_training_image(image, config.mpp, policy.weak_weight) for image in training]
+    if options.teacher:
+        teacher = Teacher(Predictor.open(load_version(options.teacher), options.device))
+        prepared = [teacher.refine(image) for image in prepared]
+        for entry in options.unlabelled:
+            path, mpp = entry.rsplit(":", 1)
+            rgb, _ = scale_image(np.asarray(Image.open(path).convert("RGB")), float(mpp), config.mpp)
+            prepared.append(teacher.label(Path(path).stem, rgb, policy.unlabelled_weight))
+    if options.auxiliary:
+        rng = np.random.default_rng(policy.seed)
+        prepared += read_auxiliary(
+            options.auxiliary, config.mpp, policy.auxiliary_weight, policy.auxiliary_variants, rng
+        )
+    return prepared
+
+
 def _make_network(options: argparse.Namespace) -> KiNet:
     if options.start:
-        network = load_version(options.start).network
+        network = restore_network(load_version(options.start))
     else:
         pretrained = None
         if options.pretrained:

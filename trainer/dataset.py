@@ -80,6 +80,12 @@ def find_stained_blobs(rgb: Rgb, *, sigma_px: float = 3.0, contrast: float = 0.0
     return xy[keep_apart(xy, 3 * sigma_px)]
 
 
+def mask_near(xy: NDArray[np.float32], shape: tuple[int, int], radius_px: float) -> NDArray[np.bool_]:
+    """Pixels (H, W) within a radius of any of the points (N, 2)."""
+    near: NDArray[np.bool_] = _distance_to(xy, shape) <= radius_px
+    return near
+
+
 def _distance_to(xy: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float64]:
     """Distance (H, W) of every pixel to the nearest point, in pixels; infinite without points."""
     if len(xy) == 0:

@@ -18,6 +18,7 @@ from torch import nn
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import TrainingDiverged
+from nucleus_app.kinet.backends import wrap_network
 from nucleus_app.kinet.checkpoint import Version, load_version, save_version
 from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds
 from nucleus_app.kinet.evaluation import Evaluation, evaluate, radius_in_um
@@ -196,8 +197,8 @@ def _evaluate_and_keep(
 ) -> dict[str, Any]:
     """Calibrate, evaluate and, when it is the best so far, save the averaged weights."""
     radius = radius_in_um(MATCH_RADIUS_UM)
-    version = Version(run.average, run.average.config, Thresholds(), provenance, "")
-    predictor = Predictor(version, device=str(run.device))
+    version = Version(run.average.config, Thresholds(), provenance, "", {})
+    predictor = Predictor(version, wrap_network(run.average, version.thresholds.smoothing_px, str(run.device)))
     thresholds = calibrate_thresholds(predictor, validation, radius)
     result = evaluate(predictor.with_thresholds(thresholds.per_class), validation, radius)
     line = summarise(result) | {"threshold": thresholds.per_class[0]}

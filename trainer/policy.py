@@ -27,6 +27,12 @@ class TrainPolicy:
     ema_decay: float = 0.998
     weak_weight: float = 0.5
     """Weight of nucleus supervision derived from weak regions."""
+    auxiliary_weight: float = 0.5
+    """Weight of the auxiliary images' nuclei (1/γ of MicroNet)."""
+    auxiliary_variants: int = 2
+    """Restained copies of each auxiliary image."""
+    unlabelled_weight: float = 0.5
+    """Weight of what a teacher found in unlabelled images."""
     evaluate_every: int = 500
     patience: int = 8
     """Stop after this many evaluations without a better one."""

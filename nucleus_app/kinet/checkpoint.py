@@ -6,17 +6,22 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from safetensors.numpy import save_file
 
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds, from_mapping, to_mapping
-from nucleus_app.kinet.network import KiNet
+
+if TYPE_CHECKING:
+    from nucleus_app.kinet.network import KiNet
+
+State = dict[str, NDArray[Any]]
 
 HEADER_KEY, SEAL_KEY = "kinet", "seal"
 """Entries of the safetensors header: the JSON, and a digest over that JSON and every array."""
@@ -25,13 +30,15 @@ SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights" / "base.safetensors"
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A set of trained weights with all that is needed to use them. ``sha256`` is that of the file."""
+    """A set of trained weights with all that is needed to use them. ``sha256`` is that of the file; ``state`` holds
+    the network's arrays by name (``network.restore_network`` makes a network of them).
+    """
 
-    network: KiNet
     config: KiNetConfig
     thresholds: Thresholds
     provenance: Provenance
     sha256: str
+    state: State = field(repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -45,7 +52,7 @@ def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance:
         "thresholds": to_mapping(thresholds),
         "provenance": to_mapping(provenance),
     }
-    state = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
+    state = state_of(network)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     os.close(handle)
@@ -60,14 +67,19 @@ def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance:
         Path(partial).unlink(missing_ok=True)
 
 
+def state_of(network: KiNet) -> State:
+    """The arrays of a network by name."""
+    return {name: np.ascontiguousarray(value.detach().cpu().numpy()) for name, value in network.state_dict().items()}
+
+
 def load_version(path: Path) -> Version:
-    """Load and check a weight file. Raises CheckpointError unless every array fits the network its header describes."""
+    """Load and check a weight file. Raises CheckpointError unless its content fits its seal."""
     if not path.is_file():
         raise CheckpointError(
             f"there is no weight file at {path}: give --weights FILE, or train one (`make train-base`)"
         )
     try:
-        with safe_open(str(path), framework="pt") as opened:
+        with safe_open(str(path), framework="numpy") as opened:
             metadata = opened.metadata() or {}
             state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
         if metadata[SEAL_KEY] != _seal(metadata[HEADER_KEY], state):
@@ -76,18 +88,16 @@ def load_version(path: Path) -> Version:
         config = from_mapping(KiNetConfig, header["config"])
         thresholds = from_mapping(Thresholds, header["thresholds"])
         provenance = from_mapping(Provenance, header["provenance"])
-        network = KiNet(config)
-        network.load_state_dict(state, strict=True)
-    except (SafetensorError, CheckpointError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, CheckpointError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path.name} is no KiNet weight file or is damaged ({error}): restore it from its source"
         ) from error
-    return Version(network.eval(), config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest())
+    return Version(config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest(), state)
 
 
-def _seal(described: str, state: dict[str, Tensor]) -> str:
+def _seal(described: str, state: State) -> str:
     digest = hashlib.sha256(described.encode())
     for name in sorted(state):
         digest.update(name.encode())
-        digest.update(np.ascontiguousarray(state[name].numpy()).data)
+        digest.update(np.ascontiguousarray(state[name]).data)
     return digest.hexdigest()

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nucleus_app.domain.nuclei import N_CLASSES
+from nucleus_app.errors import CheckpointError
+from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.config import RESIDUAL, KiNetConfig
 from nucleus_app.kinet.contraction import ResidualContraction, SmpContraction
 from nucleus_app.kinet.layers import ResidualBlock, pad_to, upsample
@@ -107,6 +110,16 @@ class KiNet(nn.Module):
             return KiNetOutput(proximity, None)
         roi = self.roi_output(self.roi_expansion(self.roi_down(bottom), [bottom, *skips])[-1])
         return KiNetOutput(proximity, roi)
+
+
+def restore_network(version: Version) -> KiNet:
+    """The network of a version, ready to run. Raises CheckpointError unless every array fits it."""
+    network = KiNet(version.config)
+    try:
+        network.load_state_dict({name: torch.from_numpy(np.array(v)) for name, v in version.state.items()}, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{version.name} does not fit the network that its header describes: {error}") from error
+    return network.eval()
 
 
 def roi_probability(logits: Tensor) -> Tensor:

@@ -5,16 +5,16 @@ stop, or resume.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nucleus_app.domain.nuclei import N_CLASSES, Nuclei
+from nucleus_app.kinet.backends import Backend, MarkedMaps, choose_device, open_backend
 from nucleus_app.kinet.checkpoint import Version
-from nucleus_app.kinet.network import roi_probability
-from nucleus_app.kinet.preprocess import Rgb, Scaling, rgb_to_tensor, scale_image
-from nucleus_app.kinet.proximity import decode_maps, keep_apart
+from nucleus_app.kinet.preprocess import Rgb, Scaling, scale_image
+from nucleus_app.kinet.proximity import Maps, collect_peaks, keep_apart
 from nucleus_app.kinet.tiling import Tile, plan_tiles
 
 CORE_PX = 1024
@@ -34,14 +34,19 @@ class Field:
 class Predictor:
     """A version of the network, ready to run on one device. Holds no state between calls."""
 
-    def __init__(
-        self, version: Version, *, device: str | None = None, core_px: int = CORE_PX, halo_px: int = HALO_PX
-    ) -> None:
+    def __init__(self, version: Version, backend: Backend, *, core_px: int = CORE_PX, halo_px: int = HALO_PX) -> None:
         self.version = version
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.core_px = core_px
         self.halo_px = halo_px
-        self._network = version.network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+        self._backend = backend
+        self._levels = np.asarray(version.thresholds.per_class, np.float32)
+
+    @classmethod
+    def open(
+        cls, version: Version, device: str | None = None, *, cache: Path | None = None, threads: int = 0
+    ) -> Predictor:
+        """A version on a device (``cpu`` by OpenVINO, ``cuda``, ``mps``, ``torch-cpu``; default: the best there is)."""
+        return cls(version, open_backend(version, device or choose_device(), cache, threads))
 
     def prepare(self, rgb: Rgb, mpp: float) -> Field:
         """Scale an image (H, W, 3) uint8 of ``mpp`` µm/px to the network's pixels and plan its tiles."""
@@ -52,20 +57,26 @@ class Predictor:
 
     def find_in_tile(self, field: Field, tile: Tile) -> Nuclei:
         """The nuclei owned by one tile's core, in network pixels."""
-        window = field.rgb[tile.window_top : tile.window_bottom, tile.window_left : tile.window_right]
-        found = decode_maps(self.run(window), self.version.thresholds)
+        marked = self._mark(field, tile)
+        found = collect_peaks(marked.maps, marked.peaks, self.version.thresholds)
         xy = found.xy + np.array([tile.window_left, tile.window_top], np.float32)
         at = np.floor(xy + 0.5)
         owned = (at[:, 0] >= tile.left) & (at[:, 0] < tile.right) & (at[:, 1] >= tile.top) & (at[:, 1] < tile.bottom)
         return Nuclei(xy, found.classes, found.scores).select(owned)
 
     def join(self, field: Field, parts: list[Nuclei]) -> Nuclei:
-        """Nuclei of all tiles in original-image pixels, strongest first; twins across a seam become one."""
+        """Nuclei of all tiles in original-image pixels, strongest first; twins across a seam become one, and nuclei
+        that the image's edge cuts off are left out.
+        """
         whole = Nuclei.concatenate(parts)
         whole = whole.select(np.lexsort((whole.xy[:, 0], whole.xy[:, 1], -whole.scores)))
+        thresholds = self.version.thresholds
         if len(field.tiles) > 1:
-            whole = whole.select(keep_apart(whole.xy, self.version.thresholds.min_distance_px / 2))
-        return field.scaling.to_image(whole)
+            whole = whole.select(keep_apart(whole.xy, thresholds.min_distance_px / 2))
+        height, width = field.rgb.shape[:2]
+        last = np.array([width - 1, height - 1]) - thresholds.edge_px
+        inside = np.all((whole.xy >= thresholds.edge_px) & (whole.xy <= last), axis=1)
+        return field.scaling.to_image(whole.select(inside))
 
     def find(self, rgb: Rgb, mpp: float) -> Nuclei:
         """All nuclei of an image (H, W, 3) uint8 of ``mpp`` µm/px, in its own pixels."""
@@ -73,40 +84,33 @@ class Predictor:
         return self.join(field, [self.find_in_tile(field, tile) for tile in field.tiles])
 
     def stitch_maps(self, field: Field) -> NDArray[np.float32]:
-        """Proximity maps (3, H, W) of the whole field at the network's scale, stitched from its tiles."""
+        """Smoothed proximity maps (3, H, W) of the whole field at the network's scale, stitched from its tiles."""
         maps = np.zeros((N_CLASSES, *field.rgb.shape[:2]), np.float32)
         for t in field.tiles:
-            part = self.run(field.rgb[t.window_top : t.window_bottom, t.window_left : t.window_right])
-            maps[:, t.top : t.bottom, t.left : t.right] = part[
+            maps[:, t.top : t.bottom, t.left : t.right] = self._mark(field, t).maps[
                 :, t.top - t.window_top : t.bottom - t.window_top, t.left - t.window_left : t.right - t.window_left
             ]
         return maps
 
-    def run(self, rgb: Rgb) -> NDArray[np.float32]:
-        """Proximity maps (3, H, W) of one window (H, W, 3) uint8 at the network's scale."""
-        return self._forward(rgb, with_roi=False)
-
-    def find_roi(self, rgb: Rgb) -> NDArray[np.float32]:
+    def find_roi(self, rgb: Rgb) -> Maps:
         """Probability (H, W) of tumour for one window at the network's scale, from the ROI sibling."""
-        return self._forward(rgb, with_roi=True)
-
-    @torch.inference_mode()
-    def _forward(self, rgb: Rgb, *, with_roi: bool) -> NDArray[np.float32]:
         height, width = rgb.shape[:2]
+        return self._backend.find_roi(self._pad(rgb))[:height, :width].copy()
+
+    def _mark(self, field: Field, tile: Tile) -> MarkedMaps:
+        """Maps and peaks of a tile's window."""
+        window = field.rgb[tile.window_top : tile.window_bottom, tile.window_left : tile.window_right]
+        height, width = window.shape[:2]
+        maps, peaks = self._backend.mark(self._pad(window), self._levels)
+        return MarkedMaps(maps[:, :height, :width], peaks[:height, :width])
+
+    def _pad(self, rgb: Rgb) -> Rgb:
+        """Repeat the last row and column until both sides are multiples of the network's stride."""
         stride = self.version.config.stride
-        padded = np.pad(rgb, ((0, -height % stride), (0, -width % stride), (0, 0)), mode="edge")
-        image = rgb_to_tensor(padded).to(self.device, memory_format=torch.channels_last)
-        output = self._network(image, with_roi=with_roi)
-        maps = roi_probability(output.roi_logits) if with_roi else output.proximity
-        result: NDArray[np.float32] = maps[0, ..., :height, :width].float().cpu().numpy()
-        return result
+        below, right = -rgb.shape[0] % stride, -rgb.shape[1] % stride
+        return np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else rgb
 
     def with_thresholds(self, per_class: tuple[float, float, float]) -> Predictor:
         """The same network cutting its maps elsewhere."""
-        thresholds = replace(self.version.thresholds, per_class=per_class)
-        return Predictor(
-            replace(self.version, thresholds=thresholds),
-            device=str(self.device),
-            core_px=self.core_px,
-            halo_px=self.halo_px,
-        )
+        version = replace(self.version, thresholds=replace(self.version.thresholds, per_class=per_class))
+        return Predictor(version, self._backend, core_px=self.core_px, halo_px=self.halo_px)

@@ -1,14 +1,12 @@
-"""RGB at the image's scale → array at the network's scale, and points back."""
+"""RGB at the image's scale → RGB at the network's scale, and points back."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
 
 from nucleus_app.domain.nuclei import Nuclei
 
@@ -40,13 +38,3 @@ def scale_image(rgb: Rgb, mpp: float, network_mpp: float) -> tuple[Rgb, Scaling]
         return rgb, Scaling(1.0, 1.0)
     resized = Image.fromarray(rgb).resize((new_width, new_height), Image.Resampling.BICUBIC)
     return np.asarray(resized), Scaling(new_width / width, new_height / height)
-
-
-def rgb_to_tensor(rgb: Rgb) -> Tensor:
-    """(H, W, 3) or (B, H, W, 3) uint8 → (B, 3, H, W) float32 in -1..1, fixed scaling.
-
-    The paper standardises every image by its own mean and deviation; then a tile would depend on the image it was
-    cut from and an empty field would be stretched to full contrast, so the scaling is fixed (decision 0004).
-    """
-    batch = rgb if rgb.ndim == 4 else rgb[None]
-    return torch.from_numpy(np.ascontiguousarray(batch)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)

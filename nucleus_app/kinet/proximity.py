@@ -1,10 +1,9 @@
-"""Points → proximity maps (Eq. 1) and maps → points, side by side so that they cannot drift apart."""
+"""Points → proximity maps (Eq. 1) and marked maps → points, side by side so that they cannot drift apart."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, maximum_filter
 from scipy.spatial import cKDTree
 
 from nucleus_app.domain.nuclei import N_CLASSES, Nuclei
@@ -33,36 +32,25 @@ def encode_points(
     return maps
 
 
-def decode_maps(maps: Maps, thresholds: Thresholds, *, relative_xi: float | None = None) -> Nuclei:
-    """Local maxima of proximity maps (3, H, W) as nuclei in map pixels, sub-pixel, strongest first.
+def collect_peaks(maps: Maps, peaks: Maps, thresholds: Thresholds) -> Nuclei:
+    """Nuclei, in map pixels, sub-pixel, strongest first, from smoothed maps (3, H, W) and their peaks (H, W): the ratio
+    of a map to its class's threshold where that is at least 1 and a local maximum, else 0.
 
-    The maps are smoothed, then every class is measured against its own threshold; a pixel's class is the one furthest above. A nucleus is a
-    maximum of that ratio, at least 1, with no stronger one within ``min_distance_px``. ``relative_xi`` reproduces
-    the paper instead: everything under ξ · max(maps) is suppressed, so that an empty image still gives nuclei.
+    A nucleus is a peak with no stronger one within ``min_distance_px``; its class is the one furthest above its
+    threshold, its score the proximity of that class.
     """
-    if thresholds.smoothing_px:
-        maps = gaussian_filter(maps, (0, thresholds.smoothing_px, thresholds.smoothing_px), mode="constant")
-    level = np.asarray(thresholds.per_class, np.float32)
-    if relative_xi is not None:
-        level = np.full(N_CLASSES, max(relative_xi * float(maps.max(initial=0.0)), 1e-6), np.float32)
-    ratio = np.max(maps / level[:, None, None], axis=0)
-    ys, xs = _find_peaks(ratio, thresholds.min_distance_px)
+    ys, xs = np.nonzero(peaks)
+    order = np.lexsort((xs, ys, -peaks[ys, xs]))
+    ys, xs = ys[order], xs[order]
+    kept = keep_apart(np.stack([xs, ys], axis=1).astype(np.float32), thresholds.min_distance_px)
+    ys, xs = ys[kept], xs[kept]
     if len(ys) == 0:
         return Nuclei.empty()
+    level = np.asarray(thresholds.per_class, np.float32)
     values = maps[:, ys, xs]
     classes = np.argmax(values / level[:, None], axis=0).astype(np.uint8)
-    xy = np.stack([xs + _sub_pixel(ratio, ys, xs, axis=1), ys + _sub_pixel(ratio, ys, xs, axis=0)], axis=1)
+    xy = np.stack([xs + _sub_pixel(maps, level, ys, xs, 1), ys + _sub_pixel(maps, level, ys, xs, 0)], axis=1)
     return Nuclei(xy.astype(np.float32), classes, values[classes, np.arange(len(ys))])
-
-
-def _find_peaks(ratio: NDArray[np.float32], min_distance_px: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of local maxima >= 1, strongest first, none within the distance of another."""
-    local = (maximum_filter(ratio, size=3, mode="nearest") == ratio) & (ratio >= 1)
-    ys, xs = np.nonzero(local)
-    order = np.lexsort((xs, ys, -ratio[ys, xs]))
-    ys, xs = ys[order], xs[order]
-    kept = keep_apart(np.stack([xs, ys], axis=1).astype(np.float32), min_distance_px)
-    return ys[kept], xs[kept]
 
 
 def keep_apart(xy: NDArray[np.float32], min_distance_px: float) -> NDArray[np.bool_]:
@@ -82,15 +70,19 @@ def keep_apart(xy: NDArray[np.float32], min_distance_px: float) -> NDArray[np.bo
 
 
 def _sub_pixel(
-    ratio: NDArray[np.float32], ys: NDArray[np.intp], xs: NDArray[np.intp], axis: int
+    maps: Maps, level: NDArray[np.float32], ys: NDArray[np.intp], xs: NDArray[np.intp], axis: int
 ) -> NDArray[np.float32]:
-    """Offset (-0.5..0.5) of the parabola through a maximum and its two neighbours along an axis."""
-    last = ratio.shape[axis] - 1
+    """Offset (-0.5..0.5) of the parabola through a peak's ratio and its two neighbours along an axis."""
+    last = maps.shape[1 + axis] - 1
     at = (ys, xs)[axis]
-    before, after = np.maximum(at - 1, 0), np.minimum(at + 1, last)
-    low = ratio[before, xs] if axis == 0 else ratio[ys, before]
-    high = ratio[after, xs] if axis == 0 else ratio[ys, after]
-    curvature = 2 * ratio[ys, xs] - low - high
+
+    def ratio(along: NDArray[np.intp]) -> NDArray[np.float32]:
+        values = maps[:, along, xs] if axis == 0 else maps[:, ys, along]
+        highest: NDArray[np.float32] = (values / level[:, None]).max(axis=0)
+        return highest
+
+    low, high = ratio(np.maximum(at - 1, 0)), ratio(np.minimum(at + 1, last))
+    curvature = 2 * ratio(at) - low - high
     offset = np.where(curvature > 0, (high - low) / np.maximum(2 * curvature, 1e-12), 0.0)
     inside = (at > 0) & (at < last)
     return np.where(inside, np.clip(offset, -0.5, 0.5), 0.0).astype(np.float32)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-
 from nucleus_app import __version__
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.nuclei import Nuclei
@@ -20,10 +18,10 @@ from nucleus_app.settings import Settings
 
 def load_predictor(settings: Settings, weights: Path | None = None) -> Predictor:
     """The version in service on the configured device."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     chosen = weights or (Path(settings.weights) if settings.weights else SHIPPED_WEIGHTS)
-    return Predictor(load_version(chosen), device=settings.device or None)
+    return Predictor.open(
+        load_version(chosen), settings.device or None, cache=settings.data_dir / "networks", threads=settings.threads
+    )
 
 
 def score_image(

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.kinet.config import PAPER, SMALL, Thresholds
-from nucleus_app.kinet.proximity import decode_maps, encode_points, keep_apart
+from nucleus_app.kinet.graph import decode_maps
+from nucleus_app.kinet.proximity import encode_points, keep_apart
 
 
 def encode(nuclei: Nuclei, shape: tuple[int, int] = (60, 80)) -> np.ndarray:

@@ -18,9 +18,9 @@ from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import load_version
 from nucleus_app.kinet.config import Provenance, Thresholds
 from nucleus_app.kinet.evaluation import radius_in_um
+from nucleus_app.kinet.graph import decode_maps
 from nucleus_app.kinet.network import KiNet, KiNetOutput
 from nucleus_app.kinet.predictor import Predictor
-from nucleus_app.kinet.proximity import decode_maps
 from tests.conftest import TINY
 from trainer.__main__ import main
 from trainer.augment import Batch, draw_batch, random_warp

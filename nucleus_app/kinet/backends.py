@@ -1,0 +1,71 @@
+"""Where a network runs: torch (CUDA, MPS, CPU) and OpenVINO (CPU) behind one face."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_app.kinet.checkpoint import Version
+from nucleus_app.kinet.preprocess import Rgb
+from nucleus_app.kinet.proximity import Maps
+
+if TYPE_CHECKING:  # torch takes seconds to import; a process that serves with OpenVINO never needs it
+    from nucleus_app.kinet.network import KiNet
+
+
+class MarkedMaps(NamedTuple):
+    """``maps`` (3, H, W): smoothed proximity; ``peaks`` (H, W): its ratio to the thresholds at local maxima, else 0."""
+
+    maps: Maps
+    peaks: Maps
+
+
+class Backend(Protocol):
+    """Runs one window (H, W, 3) uint8 whose sides are multiples of the network's stride."""
+
+    def mark(self, rgb: Rgb, levels: NDArray[np.float32]) -> MarkedMaps:
+        """Smoothed maps, and peaks measured against ``levels`` (3,)."""
+        ...
+
+    def find_roi(self, rgb: Rgb) -> Maps:
+        """Probability (H, W) of tumour."""
+        ...
+
+
+OPENVINO = "cpu"
+"""The device name that means OpenVINO; any other is torch's (``torch-cpu`` is torch on the CPU)."""
+TORCH_CPU = "torch-cpu"
+
+
+def choose_device() -> str:
+    """``cuda`` where there is a card, else the CPU, without importing torch on a machine that cannot have one."""
+    if not Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidiactl").exists():
+        return OPENVINO
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else OPENVINO
+
+
+def open_backend(version: Version, device: str, cache: Path | None, threads: int = 0) -> Backend:
+    """A version ready to run. ``cache``: folder for what OpenVINO made of it, so that the next process starts fast."""
+    if device == OPENVINO:
+        from nucleus_app.kinet.openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend.of_version(version, cache, threads)
+    from nucleus_app.kinet.network import restore_network
+
+    return wrap_network(restore_network(version), version.thresholds.smoothing_px, device)
+
+
+def wrap_network(network: KiNet, smoothing_px: float, device: str) -> Backend:
+    """A network in memory (one being trained) ready to run."""
+    if device == OPENVINO:
+        from nucleus_app.kinet.openvino_backend import OpenVinoBackend
+
+        return OpenVinoBackend.of_network(network, smoothing_px)
+    from nucleus_app.kinet.torch_backend import TorchBackend
+
+    return TorchBackend(network, smoothing_px, "cpu" if device == TORCH_CPU else device)

@@ -1,0 +1,153 @@
+"""OpenVINO on the CPU: norms folded, layers fused, both cores busy; in float32, so that every machine counts alike.
+
+What it makes of a version is kept in a cache folder: the next process needs neither torch nor the conversion.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from nucleus_app.kinet.backends import MarkedMaps
+from nucleus_app.kinet.checkpoint import Version
+from nucleus_app.kinet.preprocess import Rgb
+from nucleus_app.kinet.proximity import Maps
+
+if TYPE_CHECKING:
+    from nucleus_app.kinet.network import KiNet
+
+PEAKS, ROI = "peaks", "roi"
+SEAL_KEY = "seal"
+FORMAT = 1
+"""Counts up when the graph changes, so that no old cache entry is used."""
+logger = logging.getLogger(__name__)
+
+
+class OpenVinoBackend:
+    """Compiled graphs of one version. Not for use by several threads at once."""
+
+    def __init__(self, load: Callable[[str], ov.Model], threads: int = 0) -> None:
+        self._load = load
+        self._core = ov.Core()
+        self._options = {
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+        }
+        self._peaks = self._compile(PEAKS)
+        self._roi: ov.InferRequest | None = None
+
+    @classmethod
+    def of_network(cls, network: KiNet, smoothing_px: float, threads: int = 0) -> OpenVinoBackend:
+        return cls(lambda kind: convert(network, smoothing_px, kind), threads)
+
+    @classmethod
+    def of_version(cls, version: Version, cache: Path | None, threads: int = 0) -> OpenVinoBackend:
+        smoothing_px = version.thresholds.smoothing_px
+        name = f"{version.sha256[:24]}-{smoothing_px:g}-{FORMAT}-{ov.__version__.split('-')[0]}"
+
+        def load(kind: str) -> ov.Model:
+            path = cache / f"{name}-{kind}.openvino" if cache else None
+            if path and (kept := _read(path)):
+                return kept
+            from nucleus_app.kinet.network import restore_network
+
+            model = convert(restore_network(version), smoothing_px, kind)
+            if path:
+                _write(path, model)
+            return model
+
+        return cls(load, threads)
+
+    def mark(self, rgb: Rgb, levels: NDArray[np.float32]) -> MarkedMaps:
+        maps, peaks = self._infer(self._peaks, rgb, levels)
+        return MarkedMaps(maps[0], peaks[0])
+
+    def find_roi(self, rgb: Rgb) -> Maps:
+        if self._roi is None:
+            self._roi = self._compile(ROI)
+        probability: Maps = self._infer(self._roi, rgb)[0][0]
+        return probability
+
+    def _compile(self, kind: str) -> ov.InferRequest:
+        return self._core.compile_model(self._load(kind), "CPU", self._options).create_infer_request()
+
+    @staticmethod
+    def _infer(request: ov.InferRequest, rgb: Rgb, *others: NDArray[np.float32]) -> list[Maps]:
+        """Outputs are views of the request's memory, good until its next call."""
+        inputs = [np.ascontiguousarray(rgb)[None], *others]
+        request.infer(dict(enumerate(inputs)), share_inputs=True)
+        return [tensor.data for tensor in request.output_tensors]
+
+
+def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
+    """The graph of a network as OpenVINO has it, for any height and width.
+
+    Through the frontend and not ``ov.convert_model``, which reports each conversion to its maker over the internet.
+    """
+    import torch
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    from nucleus_app.kinet.graph import PeakGraph, RoiGraph
+
+    image: Any = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
+    graph: torch.nn.Module = PeakGraph(network, smoothing_px) if kind == PEAKS else RoiGraph(network)
+    example = (image, torch.ones(3)) if kind == PEAKS else (image,)
+    shapes = [ov.PartialShape([1, -1, -1, 3]), ov.PartialShape([3])][: len(example)]
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # torch calls its own tracing deprecated; OpenVINO has nothing else yet
+        decoder = TorchScriptPythonDecoder(graph.eval(), example_input=example)
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    model: ov.Model = frontend.convert(frontend.load(decoder))
+    model.reshape(dict(zip(model.inputs, shapes, strict=True)))
+    return model
+
+
+def _read(path: Path) -> ov.Model | None:
+    """A kept model, or None where there is none or it is damaged."""
+    try:
+        with safe_open(str(path), framework="numpy") as opened:
+            seal = (opened.metadata() or {})[SEAL_KEY]
+            xml, weights = opened.get_tensor("xml"), opened.get_tensor("weights")
+        if seal != _seal(xml, weights):
+            raise ValueError("its content does not fit its seal")
+        return ov.Core().read_model(xml.tobytes(), ov.Tensor(weights))
+    except FileNotFoundError:
+        return None
+    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+        logger.warning("%s is made again: %s", path.name, error)
+        return None
+
+
+def _write(path: Path, model: ov.Model) -> None:
+    """Keep a model, atomically. A folder that cannot be written costs time at the next start, nothing else."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            ov.save_model(model, Path(folder) / "m.xml", compress_to_fp16=False)
+            xml = np.frombuffer((Path(folder) / "m.xml").read_bytes(), np.uint8)
+            weights = np.frombuffer((Path(folder) / "m.bin").read_bytes(), np.uint8)
+            save_file({"xml": xml, "weights": weights}, Path(folder) / "m", metadata={SEAL_KEY: _seal(xml, weights)})
+            (Path(folder) / "m").replace(path)
+    except OSError as error:
+        logger.warning("%s could not be kept (%s): the next start converts it again", path.name, error)
+
+
+def _seal(*parts: NDArray[np.uint8]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()

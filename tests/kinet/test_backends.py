@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.kinet.backends import TORCH_CPU, open_backend, wrap_network
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
+from nucleus_app.kinet.network import restore_network
+from nucleus_app.kinet.predictor import Predictor
+
+ROOT = Path(__file__).parent.parent.parent
+LEVELS = np.full(3, 0.3, np.float32)
+
+
+def test_openvino_and_torch_find_the_same_nuclei(shipped: Predictor, field: LabelledImage) -> None:
+    with_torch = Predictor(shipped.version, open_backend(shipped.version, TORCH_CPU, None))
+    fast, slow = shipped.find(field.rgb, field.mpp), with_torch.find(field.rgb, field.mpp)
+    assert len(fast) == len(slow) > 100
+    assert np.abs(fast.xy - slow.xy).max() < 0.01
+    assert np.array_equal(fast.classes, slow.classes)
+    assert np.abs(fast.scores - slow.scores).max() < 1e-3
+    assert np.abs(shipped.find_roi(field.rgb) - with_torch.find_roi(field.rgb)).max() < 1e-3
+
+
+@pytest.mark.parametrize("side", [32, 64, 96])
+def test_a_network_in_memory_runs_like_its_version(side: int, tiny: Version) -> None:
+    rgb = np.random.default_rng(side).integers(0, 255, (side, 2 * side, 3), dtype=np.uint8)
+    network = restore_network(tiny)
+    first = wrap_network(network, 1.5, "cpu").mark(rgb, LEVELS)
+    second = wrap_network(network, 1.5, TORCH_CPU).mark(rgb, LEVELS)
+    assert np.abs(first.maps - second.maps).max() < 1e-4
+    assert ((first.peaks > 0) == (second.peaks > 0)).mean() > 0.999
+
+
+def test_the_second_process_needs_no_torch(tmp_path: Path) -> None:
+    program = f"""
+import sys, pathlib, numpy as np
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
+from nucleus_app.kinet.predictor import Predictor
+predictor = Predictor.open(load_version(SHIPPED_WEIGHTS), "cpu", cache=pathlib.Path({str(tmp_path)!r}))
+predictor.find(np.full((64, 64, 3), 200, np.uint8), 0.5)
+print("torch" in sys.modules)
+"""
+    runs = [subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True) for _ in range(2)]
+    assert [run.stdout.strip() for run in runs] == ["True", "False"], runs[0].stderr
+
+
+def test_nothing_is_reported_to_the_maker_of_a_library(tiny: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("telemetry was started")
+
+    monkeypatch.setattr("openvino_telemetry.Telemetry.__init__", refuse)
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    wrap_network(restore_network(tiny), 1.5, "cpu")
+
+
+def test_a_damaged_kept_network_is_made_again(tmp_path: Path, tiny: Version) -> None:
+    rgb = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    before = open_backend(tiny, "cpu", tmp_path).mark(rgb, LEVELS).maps.copy()
+    kept = sorted(tmp_path.glob("*.openvino"))
+    assert len(kept) == 1
+    for damage in (b"", b"x" * 100, None):
+        content = bytearray(kept[0].read_bytes())
+        content[-100] ^= 1
+        kept[0].write_bytes(content if damage is None else damage)
+        assert np.array_equal(open_backend(tiny, "cpu", tmp_path).mark(rgb, LEVELS).maps, before)
+    assert not list(tmp_path.glob("tmp*"))
+
+
+def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path, tiny: Version) -> None:
+    (tmp_path / "file").write_text("in the way")
+    rgb = np.zeros((32, 32, 3), np.uint8)
+    assert open_backend(tiny, "cpu", tmp_path / "file").mark(rgb, LEVELS).maps.shape == (3, 32, 32)
+
+
+def test_versions_do_not_share_what_was_kept(tmp_path: Path, tiny: Version) -> None:
+    open_backend(tiny, "cpu", tmp_path)
+    open_backend(load_version(SHIPPED_WEIGHTS), "cpu", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
