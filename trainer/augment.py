@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nucleus_app.domain.nuclei import Nuclei
-from nucleus_app.imaging.stain import STAIN_MATRIX
+from nucleus_app.imaging.stain import stain_matrix
 from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.proximity import encode_points
 from trainer.dataset import UNKNOWN, TrainingImage
@@ -23,6 +23,11 @@ SCALE_RANGE = (0.75, 1.35)
 ELASTIC_PX = 2.0
 ELASTIC_KNOTS = 6
 BEND_ITERATIONS = 3
+HAEMATOXYLIN_RANGE = (np.array([0.90, 0.41, 0.15]), np.array([0.61, 0.65, 0.45]))
+DAB_RANGE = (np.array([0.28, 0.56, 0.78]), np.array([0.54, 0.57, 0.62]))
+"""Stain vectors measured over the labs of the training sets, from one extreme to the other."""
+OWN_STAINS = 0.2
+MOST_RESIDUAL = 0.15
 _MARGIN = 1.45 / SCALE_RANGE[0]
 """A window this many crops wide holds every rotated and scaled crop (√2, and a rim for bending)."""
 
@@ -90,7 +95,7 @@ def draw_batch(images: Sequence[TrainingImage], size: int, config: KiNetConfig, 
     rgb = F.grid_sample(window[:, :3], grid, mode="bilinear", padding_mode="border", align_corners=False)
     codes = F.grid_sample(window[:, 3:], grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return Batch(
-        restain(rgb, rng),
+        restain(rgb, torch.from_numpy(np.stack([image.stains for image in images])), rng),
         torch.from_numpy(np.stack(proximities)),
         codes[:, :1] / 255,
         codes[:, 1].long(),
@@ -128,27 +133,42 @@ def _cut_window(image: TrainingImage, centre: NDArray[np.int64], half: int) -> N
     return window
 
 
-def restain(rgb: Tensor, rng: np.random.Generator) -> Tensor:
-    """RGB (B, 3, S, S) 0..255 → -1..1 as another lab, scanner and day would have given it."""
+def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator) -> Tensor:
+    """RGB (B, 3, S, S) 0..255 with its own stain vectors (B, 3, 3) → -1..1 as another lab, scanner and day would have
+    given it: other vectors, more or less of each stain, another light, focus and noise.
+    """
     batch = rgb.shape[0]
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, (batch, *shape)).astype(np.float32))
 
     density = -torch.log10((rgb.clamp(0, 255) + 1) / 256)
-    vectors = torch.from_numpy(STAIN_MATRIX)
-    to_stains = torch.linalg.inv(vectors)
-    gains = torch.exp(uniform(-0.35, 0.35, 3))
-    tilted = vectors + uniform(-0.06, 0.06, 3, 3)
-    mixing = to_stains @ (gains[:, :, None] * tilted)
-    density = torch.einsum("bihw,bij->bjhw", density, mixing)
-    density = density + uniform(-0.02, 0.06, 3)[:, :, None, None] * (uniform(0, 1)[:, None, None, None] < 0.5)
+    gains = torch.exp(uniform(-0.4, 0.4, 3))
+    amounts = torch.einsum("bihw,bij->bjhw", density, torch.linalg.inv(stains))
+    # What neither stain explains is often a saturated pixel; other vectors would turn it into a glowing colour.
+    amounts = torch.cat([amounts[:, :2].clamp(min=0), amounts[:, 2:].clamp(-MOST_RESIDUAL, MOST_RESIDUAL)], dim=1)
+    density = torch.einsum("bihw,bij->bjhw", amounts, gains[:, :, None] * _draw_stains(stains, rng))
+    dimmer = uniform(0, 0.14, 1) * (uniform(0, 1, 1) < 0.6) + uniform(-0.025, 0.025, 3)
     gamma = torch.exp(uniform(-0.15, 0.15))[:, None, None, None]
-    light = 10 ** (-density.clamp(min=0) * gamma)
-    light = light * (1 + uniform(-0.06, 0.06, 3)[:, :, None, None])
+    light = 10 ** (-(density * gamma + dimmer[:, :, None, None]).clamp(min=0))
     light = _defocus(light, rng)
     noise = torch.from_numpy(rng.standard_normal(light.shape, np.float32)) * uniform(0, 0.025)[:, None, None, None]
     return ((light + noise).clamp(0, 1) * 2 - 1).contiguous()
+
+
+def _draw_stains(own: Tensor, rng: np.random.Generator) -> Tensor:
+    """Stain vectors (B, 3, 3) of other labs: anywhere between the extremes that were measured, one in five its own."""
+    drawn = []
+    for matrix in own.numpy():
+        if rng.random() < OWN_STAINS:
+            drawn.append(matrix + rng.uniform(-0.03, 0.03, (3, 3)))
+            continue
+        rows = [
+            low + rng.uniform(-0.1, 1.1) * (high - low) + rng.uniform(-0.03, 0.03, 3)
+            for low, high in (HAEMATOXYLIN_RANGE, DAB_RANGE)
+        ]
+        drawn.append(stain_matrix(rows[0].clip(0.02), rows[1].clip(0.02)))
+    return torch.from_numpy(np.stack(drawn).astype(np.float32))
 
 
 def _defocus(light: Tensor, rng: np.random.Generator) -> Tensor:

@@ -19,7 +19,7 @@ from scipy.spatial import cKDTree
 
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
-from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, density_to_rgb, rgb_to_density
+from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, STAIN_MATRIX, density_to_rgb, rgb_to_density
 from nucleus_app.kinet.preprocess import Rgb, scale_image
 from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near
 
@@ -74,6 +74,7 @@ def read_auxiliary(
                 Nuclei.from_arrays(nuclei.xy, classes),
                 taught.astype(np.uint8),
                 region,
+                STAIN_MATRIX,
             )
 
 

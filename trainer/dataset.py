@@ -14,7 +14,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filte
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
-from nucleus_app.imaging.stain import rgb_to_density
+from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, STAIN_MATRIX, rgb_to_density, stain_matrix
 from nucleus_app.kinet.preprocess import Rgb, scale_image
 from nucleus_app.kinet.proximity import keep_apart
 
@@ -23,6 +23,10 @@ UNKNOWN, TUMOUR, NON_TUMOUR = 0, 1, 2
 
 TUMOUR_REACH_UM = 10.0
 """Tissue this near a marked tumour nucleus is tumour."""
+FEWEST_TO_MEASURE = 8
+"""Nuclei needed to measure a stain."""
+MOST_ALIKE = 0.93
+"""Cosine above which two measured stains cannot be told apart."""
 STROMA_BEYOND_UM = 15.0
 """Tissue further than this from every marked tumour nucleus, where tumour was marked at all, is not tumour."""
 
@@ -30,7 +34,8 @@ STROMA_BEYOND_UM = 15.0
 @dataclass(frozen=True, slots=True)
 class TrainingImage:
     """``rgb`` (H, W, 3) at the network's scale; ``nuclei`` in its pixels, weak ones included; ``weight`` (H, W)
-    uint8 0..255, the supervision of nuclei (0 = unlabelled); ``region`` (H, W) uint8, the weak ROI codes.
+    uint8 0..255, the supervision of nuclei (0 = unlabelled); ``region`` (H, W) uint8, the weak ROI codes;
+    ``stains`` (3, 3) optical density of its own haematoxylin, DAB and residual.
     """
 
     name: str
@@ -38,6 +43,7 @@ class TrainingImage:
     nuclei: Nuclei
     weight: NDArray[np.uint8]
     region: NDArray[np.uint8]
+    stains: NDArray[np.float32]
 
 
 def prepare_training_image(image: LabelledImage, network_mpp: float, weak_weight: float) -> TrainingImage:
@@ -49,6 +55,7 @@ def prepare_training_image(image: LabelledImage, network_mpp: float, weak_weight
     """
     rgb, scaling = scale_image(image.rgb, image.mpp, network_mpp)
     nuclei = Nuclei(scaling.to_network(image.nuclei.xy), image.nuclei.classes, image.nuclei.scores)
+    stains = measure_stains(rgb, nuclei)
     labelled = _resize_mask(image.labelled_area, rgb.shape[:2])
     tumour = nuclei.select(nuclei.classes != NucleusClass.OTHER)
     from_tumour = _distance_to(tumour.xy, rgb.shape[:2]) * network_mpp
@@ -57,14 +64,40 @@ def prepare_training_image(image: LabelledImage, network_mpp: float, weak_weight
     far = (from_tumour > STROMA_BEYOND_UM) & ((from_area > STROMA_BEYOND_UM) | labelled)
     region = np.where(near, TUMOUR, np.where(far, NON_TUMOUR, UNKNOWN)).astype(np.uint8)
     if len(nuclei.of_class(NucleusClass.OTHER)):
-        return TrainingImage(image.name, rgb, nuclei, labelled.astype(np.uint8) * 255, region)
+        return TrainingImage(image.name, rgb, nuclei, labelled.astype(np.uint8) * 255, region, stains)
     weight = np.where(near | (labelled & ~far), 255, 0).astype(np.uint8)
     weight[far] = round(255 * weak_weight)
     blobs = find_stained_blobs(rgb)
     at = np.rint(blobs).astype(int)
     blobs = blobs[far[at[:, 1], at[:, 0]]]
     weak = Nuclei.from_arrays(blobs, np.full(len(blobs), NucleusClass.OTHER))
-    return TrainingImage(image.name, rgb, Nuclei.concatenate([nuclei, weak]), weight, region)
+    return TrainingImage(image.name, rgb, Nuclei.concatenate([nuclei, weak]), weight, region, stains)
+
+
+def measure_stains(rgb: Rgb, nuclei: Nuclei) -> NDArray[np.float32]:
+    """Stain matrix of an image from its labelled nuclei; the usual one where they are too few or too alike.
+
+    Labs differ much: over these sets haematoxylin goes from (0.88, 0.44, 0.19) to (0.65, 0.64, 0.40).
+    """
+    white = np.percentile(rgb.reshape(-1, 3), 98, axis=0)
+    negative = _density_at(rgb, nuclei.of_class(NucleusClass.NEGATIVE).xy, white)
+    positive = _density_at(rgb, nuclei.of_class(NucleusClass.POSITIVE).xy, white)
+    haematoxylin, dab = HAEMATOXYLIN, DAB
+    if len(negative) >= FEWEST_TO_MEASURE:
+        haematoxylin = np.median(negative, axis=0).clip(0.01)
+    if len(positive) >= FEWEST_TO_MEASURE:  # the darkest third: the others are mixed with haematoxylin
+        strongest = positive[np.argsort(-positive.sum(axis=1))[: max(3, len(positive) // 3)]]
+        dab = np.median(strongest, axis=0).clip(0.01)
+    matrix = stain_matrix(haematoxylin, dab)
+    return matrix if float(matrix[0] @ matrix[1]) < MOST_ALIKE else STAIN_MATRIX
+
+
+def _density_at(rgb: Rgb, xy: NDArray[np.float32], white: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Optical density (N, 3) over white around points, the mean of 3 × 3 pixels."""
+    at = np.clip(np.rint(xy).astype(int), 1, (rgb.shape[1] - 2, rgb.shape[0] - 2))
+    light = np.mean([rgb[at[:, 1] + dy, at[:, 0] + dx] for dy in (-1, 0, 1) for dx in (-1, 0, 1)], axis=0)
+    density: NDArray[np.float64] = -np.log10((light + 1) / (white + 1))
+    return density
 
 
 def find_stained_blobs(rgb: Rgb, *, sigma_px: float = 3.0, contrast: float = 0.08) -> NDArray[np.float32]:

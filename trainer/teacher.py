@@ -14,7 +14,7 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.kinet.graph import decode_maps
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near
+from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near, measure_stains
 
 LABEL_REACH_UM = 4.0
 """A label this near a nucleus that the teacher found is centred on it."""
@@ -80,7 +80,7 @@ class Teacher:
         near_tumour = mask_near(sure.xy[sure.classes != NucleusClass.OTHER], shape, LEFT_OUT_RADIUS_UM / self._mpp)
         region[near_other & ~near_tumour] = NON_TUMOUR
         region[near_tumour & ~near_other] = TUMOUR
-        return TrainingImage(name, rgb, sure, plane, region)
+        return TrainingImage(name, rgb, sure, plane, region, measure_stains(rgb, sure))
 
 
 def _at(plane: NDArray[np.uint8], xy: NDArray[np.float32]) -> NDArray[np.uint8]:

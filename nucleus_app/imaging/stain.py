@@ -9,11 +9,15 @@ HAEMATOXYLIN = np.array([0.650, 0.704, 0.286], np.float32)
 DAB = np.array([0.268, 0.570, 0.776], np.float32)
 """Optical density of each stain in red, green and blue, as unit vectors."""
 
-_RESIDUAL = np.cross(HAEMATOXYLIN, DAB)
-STAIN_MATRIX: NDArray[np.float32] = np.stack([HAEMATOXYLIN, DAB, _RESIDUAL / np.linalg.norm(_RESIDUAL)]).astype(
-    np.float32
-)
-"""Rows: haematoxylin, DAB, what neither explains."""
+
+def stain_matrix(haematoxylin: NDArray[np.floating], dab: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Unit rows: haematoxylin, DAB, what neither explains."""
+    rows = np.stack([haematoxylin, dab, np.cross(haematoxylin, dab)])
+    matrix: NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return matrix
+
+
+STAIN_MATRIX = stain_matrix(HAEMATOXYLIN, DAB)
 
 
 def rgb_to_density(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

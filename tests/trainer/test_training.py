@@ -14,6 +14,7 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset, TrainingDiverged
 from nucleus_app.imaging.dataset import write_labelled
+from nucleus_app.imaging.stain import STAIN_MATRIX
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import load_version
 from nucleus_app.kinet.config import Provenance, Thresholds
@@ -167,6 +168,7 @@ def test_image_and_labels_of_a_crop_lie_on_each_other() -> None:
         Nuclei.from_arrays([[80, 80]], [0]),
         np.full((161, 161), 255, np.uint8),
         np.zeros((161, 161), np.uint8),
+        STAIN_MATRIX,
     )
     batch = draw_batch([dot] * 80, 96, TINY, np.random.default_rng(3))
     gaps = []
