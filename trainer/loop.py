@@ -31,6 +31,7 @@ from trainer.losses import is_finite, joint_loss
 from trainer.policy import TrainPolicy
 
 MATCH_RADIUS_UM = 6.0
+SET_POWER = 0.35
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -181,13 +182,13 @@ def _draw(
 
 
 def _sampling_shares(images: Sequence[TrainingImage]) -> NDArray[np.float64]:
-    """Sets weigh by the square root of their nuclei, images of a set by theirs: small labs are heard."""
+    """Sets weigh by a small power of their nuclei, images of a set by the root of theirs: small labs are heard."""
     sets = np.array([image.name.split("_")[0] for image in images])
     nuclei = np.array([len(image.nuclei) + 1.0 for image in images])
     shares = np.sqrt(nuclei)
     for name in np.unique(sets):
         of_set = sets == name
-        shares[of_set] *= np.sqrt(nuclei[of_set].sum()) / shares[of_set].sum()
+        shares[of_set] *= nuclei[of_set].sum() ** SET_POWER / shares[of_set].sum()
     normalised: NDArray[np.float64] = shares / shares.sum()
     return normalised
 

@@ -29,7 +29,7 @@ class TrainPolicy:
     """Weight of nucleus supervision derived from weak regions."""
     auxiliary_weight: float = 0.5
     """Weight of the auxiliary images' nuclei (1/γ of MicroNet)."""
-    auxiliary_variants: int = 2
+    auxiliary_variants: int = 1
     """Restained copies of each auxiliary image."""
     unlabelled_weight: float = 0.5
     """Weight of what a teacher found in unlabelled images."""

@@ -34,6 +34,10 @@ class Backend(Protocol):
         """Probability (H, W) of tumour."""
         ...
 
+    def describe(self, rgb: Rgb) -> NDArray[np.float32]:
+        """Features (F,) of a window: what the scale is guessed from."""
+        ...
+
 
 OPENVINO = "cpu"
 """The device name that means OpenVINO; any other is torch's (``torch-cpu`` is torch on the CPU)."""

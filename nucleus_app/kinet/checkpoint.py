@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from nucleus_app.errors import CheckpointError
-from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds, from_mapping, to_mapping
+from nucleus_app.kinet.config import KiNetConfig, Provenance, ScaleGuess, Thresholds, from_mapping, to_mapping
 
 if TYPE_CHECKING:
     from nucleus_app.kinet.network import KiNet
@@ -39,6 +39,7 @@ class Version:
     provenance: Provenance
     sha256: str
     state: State = field(repr=False, compare=False)
+    scale_guess: ScaleGuess = field(default_factory=ScaleGuess)
 
     @property
     def name(self) -> str:
@@ -46,13 +47,19 @@ class Version:
 
 
 def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance: Provenance) -> None:
+    """Write a network as a version, atomically."""
+    write_version(path, Version(network.config, thresholds, provenance, "", state_of(network)))
+
+
+def write_version(path: Path, version: Version) -> None:
     """Write a version atomically: after a crash there is the old file or the new one, never half of one."""
     header = {
-        "config": to_mapping(network.config),
-        "thresholds": to_mapping(thresholds),
-        "provenance": to_mapping(provenance),
+        "config": to_mapping(version.config),
+        "thresholds": to_mapping(version.thresholds),
+        "provenance": to_mapping(version.provenance),
+        "scale_guess": to_mapping(version.scale_guess),
     }
-    state = state_of(network)
+    state = version.state
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
     os.close(handle)
@@ -88,11 +95,12 @@ def load_version(path: Path) -> Version:
         config = from_mapping(KiNetConfig, header["config"])
         thresholds = from_mapping(Thresholds, header["thresholds"])
         provenance = from_mapping(Provenance, header["provenance"])
+        scale_guess = from_mapping(ScaleGuess, header.get("scale_guess", {}))
     except (SafetensorError, CheckpointError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path.name} is no KiNet weight file or is damaged ({error}): restore it from its source"
         ) from error
-    return Version(config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest(), state)
+    return Version(config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest(), state, scale_guess)
 
 
 def _seal(described: str, state: State) -> str:

@@ -70,6 +70,14 @@ class Thresholds:
 
 
 @dataclass(frozen=True, slots=True)
+class ScaleGuess:
+    """Linear guess of log2(size of nuclei / their usual size) from a window's features; empty: no guess is made."""
+
+    weights: tuple[float, ...] = ()
+    bias: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Where weights come from."""
 
@@ -79,11 +87,11 @@ class Provenance:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def to_mapping(value: KiNetConfig | Thresholds | Provenance) -> dict[str, Any]:
+def to_mapping(value: KiNetConfig | Thresholds | ScaleGuess | Provenance) -> dict[str, Any]:
     return asdict(value)
 
 
-T = TypeVar("T", KiNetConfig, Thresholds, Provenance)
+T = TypeVar("T", KiNetConfig, Thresholds, ScaleGuess, Provenance)
 
 
 def from_mapping(kind: type[T], mapping: dict[str, Any]) -> T:

@@ -48,6 +48,23 @@ class RoiGraph(nn.Module):
         return roi_probability(self.network(to_input(rgb)).roi_logits.float())
 
 
+class FeatureGraph(nn.Module):
+    """Image (B, H, W, 3) uint8 → mean and deviation of every map of the contraction's deeper levels (B, F)."""
+
+    def __init__(self, network: KiNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, rgb: Tensor) -> Tensor:
+        deeper = self.network.contraction(to_input(rgb))[2:]
+        parts = []
+        for maps in deeper:
+            mean = maps.float().mean(dim=(2, 3))
+            spread = (maps.float() - mean[:, :, None, None]).square().mean(dim=(2, 3)).sqrt()
+            parts += [mean, spread]
+        return torch.cat(parts, dim=1)
+
+
 def to_input(rgb: Tensor) -> Tensor:
     """(B, H, W, 3) uint8 → (B, 3, H, W) float32 in -1..1, fixed scaling.
 

@@ -28,7 +28,7 @@ from nucleus_app.kinet.proximity import Maps
 if TYPE_CHECKING:
     from nucleus_app.kinet.network import KiNet
 
-PEAKS, ROI = "peaks", "roi"
+PEAKS, ROI, FEATURES = "peaks", "roi", "features"
 SEAL_KEY = "seal"
 FORMAT = 1
 """Counts up when the graph changes, so that no old cache entry is used."""
@@ -46,8 +46,7 @@ class OpenVinoBackend:
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
         }
-        self._peaks = self._compile(PEAKS)
-        self._roi: ov.InferRequest | None = None
+        self._requests: dict[str, ov.InferRequest] = {}
 
     @classmethod
     def of_network(cls, network: KiNet, smoothing_px: float, threads: int = 0) -> OpenVinoBackend:
@@ -72,21 +71,22 @@ class OpenVinoBackend:
         return cls(load, threads)
 
     def mark(self, rgb: Rgb, levels: NDArray[np.float32]) -> MarkedMaps:
-        maps, peaks = self._infer(self._peaks, rgb, levels)
+        maps, peaks = self._infer(PEAKS, rgb, levels)
         return MarkedMaps(maps[0], peaks[0])
 
     def find_roi(self, rgb: Rgb) -> Maps:
-        if self._roi is None:
-            self._roi = self._compile(ROI)
-        probability: Maps = self._infer(self._roi, rgb)[0][0]
+        probability: Maps = self._infer(ROI, rgb)[0][0]
         return probability
 
-    def _compile(self, kind: str) -> ov.InferRequest:
-        return self._core.compile_model(self._load(kind), "CPU", self._options).create_infer_request()
+    def describe(self, rgb: Rgb) -> NDArray[np.float32]:
+        return np.array(self._infer(FEATURES, rgb)[0][0])
 
-    @staticmethod
-    def _infer(request: ov.InferRequest, rgb: Rgb, *others: NDArray[np.float32]) -> list[Maps]:
-        """Outputs are views of the request's memory, good until its next call."""
+    def _infer(self, kind: str, rgb: Rgb, *others: NDArray[np.float32]) -> list[Maps]:
+        """Outputs are views of the request's memory, good until its next call. A graph is compiled when first asked."""
+        if kind not in self._requests:
+            compiled = self._core.compile_model(self._load(kind), "CPU", self._options)
+            self._requests[kind] = compiled.create_infer_request()
+        request = self._requests[kind]
         inputs = [np.ascontiguousarray(rgb)[None], *others]
         request.infer(dict(enumerate(inputs)), share_inputs=True)
         return [tensor.data for tensor in request.output_tensors]
@@ -101,10 +101,14 @@ def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    from nucleus_app.kinet.graph import PeakGraph, RoiGraph
+    from nucleus_app.kinet.graph import FeatureGraph, PeakGraph, RoiGraph
 
     image: Any = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
-    graph: torch.nn.Module = PeakGraph(network, smoothing_px) if kind == PEAKS else RoiGraph(network)
+    graph: torch.nn.Module
+    if kind == PEAKS:
+        graph = PeakGraph(network, smoothing_px)
+    else:
+        graph = RoiGraph(network) if kind == ROI else FeatureGraph(network)
     example = (image, torch.ones(3)) if kind == PEAKS else (image,)
     shapes = [ov.PartialShape([1, -1, -1, 3]), ov.PartialShape([3])][: len(example)]
     with warnings.catch_warnings(), torch.no_grad():

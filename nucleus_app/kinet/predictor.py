@@ -97,6 +97,21 @@ class Predictor:
         height, width = rgb.shape[:2]
         return self._backend.find_roi(self._pad(rgb))[:height, :width].copy()
 
+    def guess_scale(self, field: Field) -> float | None:
+        """log2 of how many times larger nuclei look than they should at the stated pixel size; None where this version
+        has no guess. The median over the darkest windows of a grid.
+        """
+        guess = self.version.scale_guess
+        if not guess.weights:
+            return None
+        weights = np.asarray(guess.weights, np.float32)
+        values = [float(self._backend.describe(w) @ weights) + guess.bias for w in pick_windows(field.rgb)]
+        return float(np.median(values)) if values else None
+
+    def describe(self, rgb: Rgb) -> NDArray[np.float32]:
+        """Features (F,) of one window, see :meth:`guess_scale`."""
+        return self._backend.describe(rgb)
+
     def _mark(self, field: Field, tile: Tile) -> MarkedMaps:
         """Maps and peaks of a tile's window."""
         window = field.rgb[tile.window_top : tile.window_bottom, tile.window_left : tile.window_right]
@@ -114,3 +129,19 @@ class Predictor:
         """The same network cutting its maps elsewhere."""
         version = replace(self.version, thresholds=replace(self.version.thresholds, per_class=per_class))
         return Predictor(version, self._backend, core_px=self.core_px, halo_px=self.halo_px)
+
+
+GUESS_SIDE_PX, GUESS_WINDOWS = 320, 5
+
+
+def pick_windows(rgb: Rgb, stride: int = 32) -> list[Rgb]:
+    """The darkest windows of a grid over an image, sides multiples of ``stride``; none of an image under 96 px."""
+    height, width = (min(GUESS_SIDE_PX, length) // stride * stride for length in rgb.shape[:2])
+    if min(height, width) < 3 * stride:
+        return []
+    windows = [
+        rgb[y : y + height, x : x + width]
+        for y in range(0, rgb.shape[0] - height + 1, height)
+        for x in range(0, rgb.shape[1] - width + 1, width)
+    ]
+    return sorted(windows, key=lambda window: float(window[::4, ::4].mean()))[:GUESS_WINDOWS]

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 
 from nucleus_app.kinet.backends import MarkedMaps
-from nucleus_app.kinet.graph import PeakGraph, RoiGraph
+from nucleus_app.kinet.graph import FeatureGraph, PeakGraph, RoiGraph
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.kinet.proximity import Maps
@@ -21,6 +21,7 @@ class TorchBackend:
         network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._peaks = PeakGraph(network, smoothing_px).eval()
         self._roi = RoiGraph(network).eval()
+        self._features = FeatureGraph(network).eval()
 
     @torch.inference_mode()
     def mark(self, rgb: Rgb, levels: NDArray[np.float32]) -> MarkedMaps:
@@ -33,6 +34,12 @@ class TorchBackend:
         with self._autocast():
             probability: Maps = self._roi(self._to_device(rgb))[0].cpu().numpy()
         return probability
+
+    @torch.inference_mode()
+    def describe(self, rgb: Rgb) -> NDArray[np.float32]:
+        with self._autocast():
+            features: NDArray[np.float32] = self._features(self._to_device(rgb))[0].cpu().numpy()
+        return features
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
