@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import ScoringRow, ScoringState, TileRow
 from nucleus_app.domain.nuclei import Counts, Nuclei
+from nucleus_app.domain.oddities import Oddity
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import NotFound
@@ -43,6 +44,9 @@ class StoredScoring:
     error: str | None
     counts: Counts | None
     version: VersionUsed | None
+    oddities: tuple[Oddity, ...]
+    confirmed: bool
+    """A person had it scored although it is odd."""
 
     @property
     def is_open(self) -> bool:
@@ -50,19 +54,31 @@ class StoredScoring:
         return self.state in (ScoringState.QUEUED, ScoringState.RUNNING)
 
 
-def queue_scoring(session: Session, image_id: int, pixel_size: PixelSize, now: datetime) -> int:
-    """A new scoring of an image; returns its id."""
+def queue_scoring(
+    session: Session, image_id: int, pixel_size: PixelSize, now: datetime, *, confirmed: bool = False
+) -> int:
+    """A new scoring of an image; returns its id. ``confirmed``: score it however odd it is."""
     row = ScoringRow(
-        image_id=image_id, state=ScoringState.QUEUED.value, mpp=pixel_size.mpp, mpp_source=pixel_size.source, queued=now
-    )
+        image_id=image_id, state=ScoringState.QUEUED.value, mpp=pixel_size.mpp, mpp_source=pixel_size.source,
+        queued=now, confirmed=confirmed,
+    )  # fmt: skip
     session.add(row)
     session.flush()
     return row.id
 
 
-def start_scoring(session: Session, scoring_id: int, tiles_total: int, version_sha256: str, now: datetime) -> None:
-    """Note that work began, and with which version. Again is fine: a resumed job starts where it was."""
+def start_scoring(
+    session: Session,
+    scoring_id: int,
+    tiles_total: int,
+    version_sha256: str,
+    now: datetime,
+    *,
+    oddities: tuple[Oddity, ...] = (),
+) -> None:
+    """Note that work began, with which version, and what is odd. Again is fine: a resumed job starts where it was."""
     row = _get_row(session, scoring_id)
+    row.oddities = [oddity.value for oddity in oddities]
     row.state, row.tiles_total, row.error = ScoringState.RUNNING.value, tiles_total, None
     row.started = row.started or now
     row.version_sha256 = row.version_sha256 or version_sha256
@@ -151,4 +167,5 @@ def _stored(session: Session, row: ScoringRow) -> StoredScoring:
     return StoredScoring(
         row.id, row.image_id, state, PixelSize(row.mpp, row.mpp_source), done, row.tiles_total,
         row.queued, row.started, row.finished, row.error, counts, version,
+        tuple(Oddity(value) for value in row.oddities), row.confirmed,
     )  # fmt: skip

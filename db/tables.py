@@ -17,6 +17,7 @@ from sqlalchemy import (
     MetaData,
     String,
     TypeDecorator,
+    false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -110,6 +111,8 @@ class ScoringRow(Table):
     negative: Mapped[int | None]
     other: Mapped[int | None]
     nuclei: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
+    oddities: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    confirmed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class TileRow(Table):

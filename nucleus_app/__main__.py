@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     score = commands.add_parser("score", help="score images and write NAME.json and NAME.csv for each")
     score.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image files, or folders of them")
     score.add_argument("--mpp", type=float, metavar="F", help="µm per pixel; default: what each file states")
+    score.add_argument("--anyway", action="store_true", help="count even in images that are no Ki67 field")
     score.add_argument("--out", type=Path, required=True, metavar="DIR")
     score.add_argument("--weights", type=Path, metavar="FILE")
     score.set_defaults(run=_score)
@@ -82,7 +83,8 @@ def _score(options: argparse.Namespace, settings: Settings) -> int:
     for path, stem in zip(files, _distinct_stems(files), strict=True):
         start = time.perf_counter()
         try:
-            record = score_image(predictor, read_image(path, max_megapixels=limit), options.mpp, max_megapixels=limit)
+            image = read_image(path, max_megapixels=limit)
+            record = score_image(predictor, image, options.mpp, max_megapixels=limit, anyway=options.anyway)
             seconds = time.perf_counter() - start
             (options.out / f"{stem}.json").write_text(record_to_json(record), "utf-8")
             (options.out / f"{stem}.csv").write_text(record_to_csv(record), "utf-8")
@@ -100,6 +102,8 @@ def _score(options: argparse.Namespace, settings: Settings) -> int:
         print(
             f"{path.name}: {counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}, {seconds:.2f} s"
         )
+        for warning in record.warnings:
+            print(f"{path.name}: {warning}", file=sys.stderr)
     print(f"{len(files) - failed} passed, {failed} failed. {RESEARCH_USE_ONLY}")
     return 1 if failed else 0
 

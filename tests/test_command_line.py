@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nucleus_app.__main__ import main
 from nucleus_app.domain.labelled import LabelledImage
@@ -68,7 +68,24 @@ def test_an_image_without_tumour_has_a_null_index(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "blank.json").read_text("utf-8"))
     assert (result["index_percent"], result["ci95_percent"], result["nuclei"]) == (None, None, [])
     assert result["mpp_source"] == "PNG density"
-    assert "No tumour nucleus" in result["warnings"][0]
+    assert result["warnings"][0] == "There is no tissue in this image."
+
+
+def test_what_is_no_ki67_field_is_not_counted_unless_insisted_on(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inverted = ImageOps.invert(Image.open(image).convert("RGB"))
+    inverted.save(tmp_path / "inverted.png")
+    command = ["score", str(tmp_path / "inverted.png"), "--mpp", "0.5", "--out", str(tmp_path)]
+    assert main(command) == 0
+    result = json.loads((tmp_path / "inverted.json").read_text("utf-8"))
+    assert (result["nuclei"], result["index_percent"]) == ([], None)
+    assert "ground is dark" in result["warnings"][0]
+    assert "--anyway" in capsys.readouterr().err
+    assert main([*command, "--anyway"]) == 0
+    insisted = json.loads((tmp_path / "inverted.json").read_text("utf-8"))["warnings"]
+    assert "ground is dark" in insisted[0]
+    assert not any("Nothing was counted" in warning for warning in insisted)
 
 
 def test_files_of_one_stem_do_not_overwrite_each_other(image: Path, tmp_path: Path, field: LabelledImage) -> None:

@@ -6,17 +6,28 @@ from collections.abc import Sequence
 
 from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI
 from nucleus_app.domain.nuclei import Counts
+from nucleus_app.domain.oddities import Oddity, is_refused, list_oddity_cautions
 from nucleus_app.domain.scale import USUAL_MPP, PixelSize, is_usual
 
 DIFFERENCE_WORTH_TELLING = 0.05
 
 
 def list_cautions(
-    counts: Counts, used: PixelSize, stated: PixelSize | None = None, notes: Sequence[str] = ()
+    counts: Counts,
+    used: PixelSize,
+    stated: PixelSize | None = None,
+    notes: Sequence[str] = (),
+    *,
+    oddities: Sequence[Oddity] = (),
+    confirmed: bool = False,
 ) -> tuple[str, ...]:
-    """Warnings on one scored image: ``used`` is the pixel size it was scored at, ``stated`` the file's own."""
-    cautions: list[str] = []
-    if counts.tumour == 0:
+    """Warnings on one scored image: ``used`` is the pixel size it was scored at, ``stated`` the file's own;
+    ``confirmed`` says that a person had it scored although it is odd.
+    """
+    cautions = list(list_oddity_cautions(oddities, confirmed=confirmed))
+    if is_refused(oddities) and not confirmed:
+        pass  # nothing was looked for, so nothing was missed
+    elif counts.tumour == 0:
         cautions.append(
             "No tumour nucleus was found: there is no index. Check that this is a Ki67-stained tumour field."
         )

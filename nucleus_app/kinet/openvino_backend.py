@@ -12,7 +12,7 @@ import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import openvino as ov
@@ -47,6 +47,7 @@ class OpenVinoBackend:
             "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
         }
         self._requests: dict[str, ov.InferRequest] = {}
+        self._get_request(PEAKS)
 
     @classmethod
     def of_network(cls, network: KiNet, smoothing_px: float, threads: int = 0) -> OpenVinoBackend:
@@ -60,13 +61,13 @@ class OpenVinoBackend:
         def load(kind: str) -> ov.Model:
             path = cache / f"{name}-{kind}.openvino" if cache else None
             if path and (kept := _read(path)):
-                return kept
+                return kept.open()
             from nucleus_app.kinet.network import restore_network
 
-            model = convert(restore_network(version), smoothing_px, kind)
+            packed = _Packed.of(convert(restore_network(version), smoothing_px, kind))
             if path:
-                _write(path, model)
-            return model
+                _write(path, packed)
+            return packed.open()
 
         return cls(load, threads)
 
@@ -81,12 +82,16 @@ class OpenVinoBackend:
     def describe(self, rgb: Rgb) -> NDArray[np.float32]:
         return np.array(self._infer(FEATURES, rgb)[0][0])
 
-    def _infer(self, kind: str, rgb: Rgb, *others: NDArray[np.float32]) -> list[Maps]:
-        """Outputs are views of the request's memory, good until its next call. A graph is compiled when first asked."""
+    def _get_request(self, kind: str) -> ov.InferRequest:
+        """A graph ready to run; all but the first are compiled when first asked for."""
         if kind not in self._requests:
             compiled = self._core.compile_model(self._load(kind), "CPU", self._options)
             self._requests[kind] = compiled.create_infer_request()
-        request = self._requests[kind]
+        return self._requests[kind]
+
+    def _infer(self, kind: str, rgb: Rgb, *others: NDArray[np.float32]) -> list[Maps]:
+        """Outputs are views of the request's memory, good until its next call."""
+        request = self._get_request(kind)
         inputs = [np.ascontiguousarray(rgb)[None], *others]
         request.infer(dict(enumerate(inputs)), share_inputs=True)
         return [tensor.data for tensor in request.output_tensors]
@@ -120,38 +125,52 @@ def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
     return model
 
 
-def _read(path: Path) -> ov.Model | None:
+class _Packed(NamedTuple):
+    """A model as bytes. Converted ones pass through this form too: a model as converted and the same model read back
+    differ in the last digits, and a network must give the same counts in its first process as in all others.
+    """
+
+    xml: NDArray[np.uint8]
+    weights: NDArray[np.uint8]
+
+    @classmethod
+    def of(cls, model: ov.Model) -> _Packed:
+        with tempfile.TemporaryDirectory() as folder:
+            ov.save_model(model, Path(folder) / "m.xml", compress_to_fp16=False)
+            return cls(*(np.frombuffer((Path(folder) / f"m.{kind}").read_bytes(), np.uint8) for kind in ("xml", "bin")))
+
+    def open(self) -> ov.Model:
+        return ov.Core().read_model(self.xml.tobytes(), ov.Tensor(self.weights))
+
+    @property
+    def seal(self) -> str:
+        digest = hashlib.sha256(self.xml.data)
+        digest.update(self.weights.data)
+        return digest.hexdigest()
+
+
+def _read(path: Path) -> _Packed | None:
     """A kept model, or None where there is none or it is damaged."""
     try:
         with safe_open(str(path), framework="numpy") as opened:
+            packed = _Packed(opened.get_tensor("xml"), opened.get_tensor("weights"))
             seal = (opened.metadata() or {})[SEAL_KEY]
-            xml, weights = opened.get_tensor("xml"), opened.get_tensor("weights")
-        if seal != _seal(xml, weights):
+        if seal != packed.seal:
             raise ValueError("its content does not fit its seal")
-        return ov.Core().read_model(xml.tobytes(), ov.Tensor(weights))
     except FileNotFoundError:
         return None
-    except (SafetensorError, OSError, KeyError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
         logger.warning("%s is made again: %s", path.name, error)
         return None
+    return packed
 
 
-def _write(path: Path, model: ov.Model) -> None:
+def _write(path: Path, packed: _Packed) -> None:
     """Keep a model, atomically. A folder that cannot be written costs time at the next start, nothing else."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            ov.save_model(model, Path(folder) / "m.xml", compress_to_fp16=False)
-            xml = np.frombuffer((Path(folder) / "m.xml").read_bytes(), np.uint8)
-            weights = np.frombuffer((Path(folder) / "m.bin").read_bytes(), np.uint8)
-            save_file({"xml": xml, "weights": weights}, Path(folder) / "m", metadata={SEAL_KEY: _seal(xml, weights)})
+            save_file(packed._asdict(), Path(folder) / "m", metadata={SEAL_KEY: packed.seal})
             (Path(folder) / "m").replace(path)
     except OSError as error:
         logger.warning("%s could not be kept (%s): the next start converts it again", path.name, error)
-
-
-def _seal(*parts: NDArray[np.uint8]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(np.ascontiguousarray(part).data)
-    return digest.hexdigest()

@@ -20,6 +20,8 @@ from nucleus_app.kinet.tiling import Tile, plan_tiles
 CORE_PX = 1024
 HALO_PX = 192
 """Halo in network pixels. Measured: beyond it a changed pixel moves a map by less than 1e-4 (decision 0004)."""
+GUESS_SIDE_PX, GUESS_WINDOWS = 320, 5
+"""The scale is guessed from so many windows of this side, in network pixels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,12 @@ class Predictor:
     ) -> Predictor:
         """A version on a device (``cpu`` by OpenVINO, ``cuda``, ``mps``, ``torch-cpu``; default: the best there is)."""
         return cls(version, open_backend(version, device or choose_device(), cache, threads))
+
+    def warm_up(self) -> None:
+        """Do once, before the first image comes, what the first image would else wait for."""
+        field = self.prepare(np.full((GUESS_SIDE_PX, GUESS_SIDE_PX, 3), 255, np.uint8), self.version.config.mpp)
+        self.find_in_tile(field, field.tiles[0])
+        self.guess_scale(field)
 
     def prepare(self, rgb: Rgb, mpp: float) -> Field:
         """Scale an image (H, W, 3) uint8 of ``mpp`` µm/px to the network's pixels and plan its tiles."""
@@ -129,9 +137,6 @@ class Predictor:
         """The same network cutting its maps elsewhere."""
         version = replace(self.version, thresholds=replace(self.version.thresholds, per_class=per_class))
         return Predictor(version, self._backend, core_px=self.core_px, halo_px=self.halo_px)
-
-
-GUESS_SIDE_PX, GUESS_WINDOWS = 320, 5
 
 
 def pick_windows(rgb: Rgb, stride: int = 32) -> list[Rgb]:

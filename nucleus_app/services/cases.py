@@ -45,7 +45,11 @@ class Case:
     def cautions(self) -> tuple[str, ...]:
         if self.scoring is None or self.scoring.counts is None:
             return self.image.notes
-        return list_cautions(self.scoring.counts, self.scoring.pixel_size, self.image.pixel_size, self.image.notes)
+        s = self.scoring
+        return list_cautions(
+            self.scoring.counts, s.pixel_size, self.image.pixel_size, self.image.notes,
+            oddities=s.oddities, confirmed=s.confirmed,
+        )  # fmt: skip
 
     def seconds_left(self, now: datetime) -> float | None:
         """Estimate from the tiles done so far; None before the first."""

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from nucleus_app import __version__
 from nucleus_app.domain.cautions import list_cautions
-from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.oddities import is_refused
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.reports.record import ImageRecord
+from nucleus_app.services.familiarity import find_oddities
 from nucleus_app.settings import Settings
 
 
@@ -25,10 +26,10 @@ def load_predictor(settings: Settings, weights: Path | None = None) -> Predictor
 
 
 def score_image(
-    predictor: Predictor, image: ReadImage, stated_mpp: float | None, *, max_megapixels: float
+    predictor: Predictor, image: ReadImage, stated_mpp: float | None, *, max_megapixels: float, anyway: bool = False
 ) -> ImageRecord:
-    """Score one image at the stated pixel size, or else its own. Raises UnknownPixelSize when there is neither, or when
-    it cannot be right.
+    """Score one image at the stated pixel size, or else its own. An image that the network does not know gets no nuclei
+    unless ``anyway``. Raises UnknownPixelSize when there is no pixel size, or when it cannot be right.
     """
     if stated_mpp is not None:
         used = PixelSize(check_mpp(stated_mpp), STATED_BY_USER)
@@ -40,13 +41,15 @@ def score_image(
             "(about 0.5 µm/px for a 20× objective, 0.25 for 40×)."
         )
     check_extent(image.width_px, image.height_px, used.mpp, max_megapixels)
-    return build_record(predictor, image, used, predictor.find(image.rgb, used.mpp))
-
-
-def build_record(predictor: Predictor, image: ReadImage, used: PixelSize, nuclei: Nuclei) -> ImageRecord:
+    field = predictor.prepare(image.rgb, used.mpp)
+    odd = find_oddities(predictor, field)
+    refused = is_refused(odd) and not anyway
+    nuclei = predictor.join(field, [] if refused else [predictor.find_in_tile(field, tile) for tile in field.tiles])
     version = predictor.version
     return ImageRecord(
         image.sha256, image.width_px, image.height_px, used,
         version.name, version.sha256, __version__, version.thresholds.per_class,
-        nuclei, list_cautions(nuclei.counts(), used, image.pixel_size, image.notes),
+        nuclei, list_cautions(
+            nuclei.counts(), used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway
+        ),
     )  # fmt: skip

@@ -26,9 +26,11 @@ from db.scorings import (
     start_scoring,
 )
 from nucleus_app import __version__
+from nucleus_app.domain.oddities import is_refused
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
+from nucleus_app.services.familiarity import find_oddities
 from nucleus_app.services.jobs import JOB_PREFIX, JOB_VERSION, SCORE_IMAGE, SCORING_QUEUE
 from nucleus_app.services.scoring import load_predictor
 from nucleus_app.services.workplace import Workplace, open_workplace
@@ -50,11 +52,16 @@ class Scorer:
         self._field: tuple[int, Field] | None = None
 
     def start(self, scoring_id: int) -> int:
-        """Read and scale the image; returns its number of tiles."""
+        """Read and scale the image, and see whether it is one that the network knows; returns how many tiles to score,
+        none where counting would invent tumour and nobody insists.
+        """
         field = self._get_field(scoring_id)
+        odd = find_oddities(self._predictor, field)
+        sha256 = self._predictor.version.sha256
         with session_scope(self._workplace.engine, write=True) as session:
-            start_scoring(session, scoring_id, len(field.tiles), self._predictor.version.sha256, _now())
-        return len(field.tiles)
+            tiles = 0 if is_refused(odd) and not get_scoring(session, scoring_id).confirmed else len(field.tiles)
+            start_scoring(session, scoring_id, tiles, sha256, _now(), oddities=odd)
+        return tiles
 
     def find_in_tile(self, scoring_id: int, tile: int) -> None:
         self._refuse_other_version(scoring_id)
@@ -169,7 +176,9 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = take_slot(settings)
     workplace = open_workplace(settings)
-    scorer = Scorer(workplace, load_predictor(settings))
+    predictor = load_predictor(settings)
+    predictor.warm_up()
+    scorer = Scorer(workplace, predictor)
     config: DBOSConfig = {
         "name": "nucleus",
         "system_database_url": workplace.engine.url.render_as_string(hide_password=False),

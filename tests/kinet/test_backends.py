@@ -60,6 +60,15 @@ def test_nothing_is_reported_to_the_maker_of_a_library(tiny: Version, monkeypatc
     wrap_network(restore_network(tiny), 1.5, "cpu")
 
 
+def test_the_first_process_counts_like_all_later_ones(tmp_path: Path, field: LabelledImage) -> None:
+    version = load_version(SHIPPED_WEIGHTS)
+    converted, kept, unkept = (
+        Predictor.open(version, "cpu", cache=cache).find(field.rgb, field.mpp) for cache in (tmp_path, tmp_path, None)
+    )
+    assert np.array_equal(converted.scores, kept.scores)
+    assert np.array_equal(converted.scores, unkept.scores)
+
+
 def test_a_damaged_kept_network_is_made_again(tmp_path: Path, tiny: Version) -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     before = open_backend(tiny, "cpu", tmp_path).mark(rgb, LEVELS).maps.copy()

@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 from db.engine import session_scope
 from db.scorings import VersionUsed, finish_scoring, start_scoring
 from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import InvalidImage, NotFound, StorageFull, UnknownPixelSize
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
@@ -111,6 +112,21 @@ def test_pressing_score_twice_is_one_job(workplace: Workplace, upload: Path) -> 
     for mpp in (0.5, 0.5, 0.25):
         score_at(workplace, image.id, mpp)
     assert len(jobs_of(workplace)) == 2
+
+
+def test_scoring_again_what_was_refused_insists_on_it(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, upload.name)
+    for mpp, insists in ((0.5, False), (0.5, True), (0.5, True), (0.25, False)):
+        score_at(workplace, image.id, mpp)
+        scoring = get_case(workplace, image.id).scoring
+        assert scoring.confirmed is insists
+        with session_scope(workplace.engine, write=True) as session:
+            now, version = datetime.now(UTC), VersionUsed("v", "e" * 64, (0.1,) * 3, "0.1.0")
+            start_scoring(session, scoring.id, 0, "e" * 64, now, oddities=(Oddity.OTHER_STAIN,))
+            finish_scoring(session, scoring.id, Nuclei.empty(), version, now)
+        cautions = get_case(workplace, image.id).cautions
+        assert "H&E" in cautions[0]
+        assert ("press Score again" in cautions[1]) is not insists
 
 
 def test_a_pixel_size_that_would_make_the_image_huge_is_refused(workplace: Workplace, tmp_path: Path) -> None:

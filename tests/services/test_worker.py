@@ -17,6 +17,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from db.engine import session_scope
+from nucleus_app.domain.oddities import Oddity
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.services.cases import Case, get_case, get_record
@@ -106,7 +107,31 @@ def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
     record = get_record(workplace, image.id)
     assert done.scoring.counts == direct.counts()
     assert np.abs(record.nuclei.xy - direct.xy).max() < 1e-3
+    assert np.abs(record.nuclei.scores - direct.scores).max() < 1e-6
     assert record.version_sha256 == shipped.version.sha256
+
+
+def test_an_image_that_is_no_ki67_field_gets_no_nuclei_until_a_person_insists(
+    settings: Settings, open_at: OpenWorkplace, tmp_path: Path
+) -> None:
+    workplace = open_at(settings)
+    field = draw_field(FieldRecipe(width_px=200, height_px=200), np.random.default_rng(3))
+    Image.fromarray(255 - field.rgb).save(tmp_path / "inverted.png")
+    image = take_in(workplace, tmp_path / "inverted.png", "inverted.png")
+    worker = start_worker(workplace.settings)
+    try:
+        score_at(workplace, image.id, 0.5)
+        refused = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        score_at(workplace, image.id, 0.5)
+        insisted = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+    finally:
+        worker.stdin.close()
+        worker.wait(timeout=20)
+    assert refused.scoring.oddities == insisted.scoring.oddities == (Oddity.DARK,)
+    assert sum(refused.scoring.counts) == 0
+    assert refused.scoring.tiles_total == 0
+    assert insisted.scoring.tiles_total == 1
+    assert refused.index is None
 
 
 def test_a_job_that_cannot_be_done_fails_with_a_message_and_the_next_one_runs(
