@@ -9,6 +9,7 @@ from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from db.tables import ScoringRow, ScoringState, TileRow
+from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Counts, Nuclei
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
@@ -26,6 +27,7 @@ class VersionUsed:
     sha256: str
     thresholds: Thresholds
     app_version: str
+    confidence: Confidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def finish_scoring(session: Session, scoring_id: int, nuclei: Nuclei, version: V
     row.nuclei = pack_nuclei(nuclei)
     row.version_name, row.version_sha256 = version.name, version.sha256
     row.thresholds, row.app_version = list(version.thresholds), version.app_version
+    row.confidence = [version.confidence.slope, version.confidence.intercept] if version.confidence else None
     row.state, row.finished = ScoringState.DONE.value, now
     session.execute(delete(TileRow).where(TileRow.scoring_id == scoring_id))
 
@@ -162,8 +165,9 @@ def _stored(session: Session, row: ScoringRow) -> StoredScoring:
     if row.positive is not None and row.negative is not None and row.other is not None:
         counts = Counts(row.positive, row.negative, row.other)
         version = VersionUsed(
-            row.version_name or "", row.version_sha256 or "", tuple(row.thresholds or ()), row.app_version or ""
-        )
+            row.version_name or "", row.version_sha256 or "", tuple(row.thresholds or ()), row.app_version or "",
+            Confidence(*row.confidence) if row.confidence else None,
+        )  # fmt: skip
     return StoredScoring(
         row.id, row.image_id, state, PixelSize(row.mpp, row.mpp_source), done, row.tiles_total,
         row.queued, row.started, row.finished, row.error, counts, version,

@@ -112,6 +112,7 @@ class ScoringRow(Table):
     other: Mapped[int | None]
     nuclei: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     oddities: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
+    confidence: Mapped[list[float] | None] = mapped_column(JSON)
     confirmed: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 

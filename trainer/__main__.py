@@ -17,15 +17,18 @@ from PIL import Image
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
-from nucleus_app.kinet.checkpoint import load_version
+from nucleus_app.kinet.checkpoint import load_version, write_version
 from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
+from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import scale_image
 from trainer.auxiliary import read_auxiliary
+from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
 from trainer.dataset import TrainingImage, prepare_training_image, split_by_case
-from trainer.loop import fit
+from trainer.loop import MATCH_RADIUS_UM, fit
 from trainer.policy import TrainPolicy
+from trainer.scale_guess import fit_scale_guess
 from trainer.teacher import Teacher
 
 DEFAULTS = TrainPolicy()
@@ -35,7 +38,7 @@ SIZES: dict[str, KiNetConfig] = {"small": SMALL, "paper": PAPER}
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        _fit(options)
+        options.run(options)
     except NucleusAppError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -70,6 +73,14 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
     fit_parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     fit_parser.add_argument("--resume", action="store_true", help="go on from FILE.resume when it is there")
+    fit_parser.set_defaults(run=_fit)
+    calibrate = commands.add_parser("calibrate", help="choose thresholds, confidence and scale guess of a version")
+    calibrate.add_argument("weights", type=Path)
+    calibrate.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
+    calibrate.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
+    calibrate.add_argument("--name", default="", help="new name of the version")
+    calibrate.add_argument("--out", type=Path, required=True, metavar="FILE")
+    calibrate.set_defaults(run=_calibrate)
     return parser
 
 
@@ -101,6 +112,33 @@ def _fit(options: argparse.Namespace) -> None:
         device=options.device, resume=options.resume, report=_print_line,
     )  # fmt: skip
     _print_line({"event": "done", "file": str(options.out), "sha256": version.sha256})
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    version = load_version(options.weights)
+    predictor = Predictor.open(version)
+    training, validation = split_by_case(read_datasets(options.data), options.validation)
+    radius = radius_in_um(MATCH_RADIUS_UM)
+    thresholds = calibrate_thresholds(predictor, validation, radius)
+    predictor = predictor.with_thresholds(thresholds.per_class)
+    scores, right = judge_nuclei(predictor, validation, radius)
+    confidence = fit_confidence(scores, right)
+    known = [prepare_training_image(image, version.config.mpp, 0.0) for image in training]
+    write_version(options.out, replace(
+        version, thresholds=thresholds, confidence=confidence, scale_guess=fit_scale_guess(predictor, known),
+        provenance=replace(version.provenance, name=options.name or version.name),
+    ))  # fmt: skip
+    _print_line(
+        {
+            "event": "calibrated",
+            "thresholds": thresholds.per_class,
+            "confidence": [confidence.slope, confidence.intercept],
+            "reliability": [
+                [round(b.said, 3), round(b.true, 3), b.nuclei] for b in measure_reliability(confidence, scores, right)
+            ],
+            "sha256": load_version(options.out).sha256,
+        }
+    )
 
 
 def _prepare(

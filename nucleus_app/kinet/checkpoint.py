@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from nucleus_app.domain.confidence import Confidence
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.config import KiNetConfig, Provenance, ScaleGuess, Thresholds, from_mapping, to_mapping
 
@@ -39,6 +40,7 @@ class Version:
     provenance: Provenance
     sha256: str
     state: State = field(repr=False, compare=False)
+    confidence: Confidence | None = None
     scale_guess: ScaleGuess = field(default_factory=ScaleGuess)
 
     @property
@@ -57,6 +59,7 @@ def write_version(path: Path, version: Version) -> None:
         "config": to_mapping(version.config),
         "thresholds": to_mapping(version.thresholds),
         "provenance": to_mapping(version.provenance),
+        "confidence": to_mapping(version.confidence) if version.confidence else None,
         "scale_guess": to_mapping(version.scale_guess),
     }
     state = version.state
@@ -95,12 +98,15 @@ def load_version(path: Path) -> Version:
         config = from_mapping(KiNetConfig, header["config"])
         thresholds = from_mapping(Thresholds, header["thresholds"])
         provenance = from_mapping(Provenance, header["provenance"])
+        confidence = from_mapping(Confidence, header["confidence"]) if header.get("confidence") else None
         scale_guess = from_mapping(ScaleGuess, header.get("scale_guess", {}))
     except (SafetensorError, CheckpointError, OSError, KeyError, TypeError, ValueError) as error:
         raise CheckpointError(
             f"{path.name} is no KiNet weight file or is damaged ({error}): restore it from its source"
         ) from error
-    return Version(config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest(), state, scale_guess)
+    return Version(
+        config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest(), state, confidence, scale_guess
+    )
 
 
 def _seal(described: str, state: State) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.scale import NETWORK_MPP
 from nucleus_app.errors import CheckpointError
 
@@ -87,11 +88,11 @@ class Provenance:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def to_mapping(value: KiNetConfig | Thresholds | ScaleGuess | Provenance) -> dict[str, Any]:
+def to_mapping(value: KiNetConfig | Thresholds | Confidence | ScaleGuess | Provenance) -> dict[str, Any]:
     return asdict(value)
 
 
-T = TypeVar("T", KiNetConfig, Thresholds, ScaleGuess, Provenance)
+T = TypeVar("T", KiNetConfig, Thresholds, Confidence, ScaleGuess, Provenance)
 
 
 def from_mapping(kind: type[T], mapping: dict[str, Any]) -> T:

@@ -65,7 +65,7 @@ class Predictor:
 
     def find_in_tile(self, field: Field, tile: Tile) -> Nuclei:
         """The nuclei owned by one tile's core, in network pixels."""
-        marked = self._mark(field, tile)
+        marked = self.mark(field, tile)
         found = collect_peaks(marked.maps, marked.peaks, self.version.thresholds)
         xy = found.xy + np.array([tile.window_left, tile.window_top], np.float32)
         at = np.floor(xy + 0.5)
@@ -95,7 +95,7 @@ class Predictor:
         """Smoothed proximity maps (3, H, W) of the whole field at the network's scale, stitched from its tiles."""
         maps = np.zeros((N_CLASSES, *field.rgb.shape[:2]), np.float32)
         for t in field.tiles:
-            maps[:, t.top : t.bottom, t.left : t.right] = self._mark(field, t).maps[
+            maps[:, t.top : t.bottom, t.left : t.right] = self.mark(field, t).maps[
                 :, t.top - t.window_top : t.bottom - t.window_top, t.left - t.window_left : t.right - t.window_left
             ]
         return maps
@@ -120,7 +120,7 @@ class Predictor:
         """Features (F,) of one window, see :meth:`guess_scale`."""
         return self._backend.describe(rgb)
 
-    def _mark(self, field: Field, tile: Tile) -> MarkedMaps:
+    def mark(self, field: Field, tile: Tile) -> MarkedMaps:
         """Maps and peaks of a tile's window."""
         window = field.rgb[tile.window_top : tile.window_bottom, tile.window_left : tile.window_right]
         height, width = window.shape[:2]

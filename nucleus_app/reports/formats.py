@@ -27,13 +27,16 @@ def record_to_mapping(record: ImageRecord) -> dict[str, Any]:
         "app_version": record.app_version,
         "thresholds": dict(zip((k.slug for k in NucleusClass), map(_exact, record.thresholds), strict=True)),
         "classes": [kind.slug for kind in NucleusClass],
+        "nuclei_columns": ["x_px", "y_px", "class", "score", "confidence"],
         "counts": record.counts._asdict(),
         "index_percent": None if index is None else index.percent,
         "ci95_percent": None if index is None else [index.low_percent, index.high_percent],
         "warnings": list(record.warnings),
         "nuclei": [
-            [round(float(x), 2), round(float(y), 2), int(kind), round(float(score), 4)]
-            for (x, y), kind, score in zip(nuclei.xy, nuclei.classes, nuclei.scores, strict=True)
+            [round(float(x), 2), round(float(y), 2), int(kind), round(float(score), 4), confidence]
+            for (x, y), kind, score, confidence in zip(
+                nuclei.xy, nuclei.classes, nuclei.scores, record.confidences, strict=True
+            )
         ],
     }
 
@@ -47,10 +50,12 @@ def record_to_csv(record: ImageRecord) -> str:
     mpp = record.pixel_size.mpp
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["nucleus", "x_px", "y_px", "x_um", "y_um", "class", "class_name", "score", RESEARCH_USE_ONLY])
+    writer.writerow(
+        ["nucleus", "x_px", "y_px", "x_um", "y_um", "class", "class_name", "score", "confidence", RESEARCH_USE_ONLY]
+    )
     nuclei = record.nuclei
-    for i, ((x, y), kind, score) in enumerate(
-        zip(nuclei.xy.tolist(), nuclei.classes, nuclei.scores.tolist(), strict=True)
+    for i, ((x, y), kind, score, confidence) in enumerate(
+        zip(nuclei.xy.tolist(), nuclei.classes, nuclei.scores.tolist(), record.confidences, strict=True)
     ):
         writer.writerow(
             [
@@ -62,6 +67,7 @@ def record_to_csv(record: ImageRecord) -> str:
                 int(kind),
                 NucleusClass(kind).slug,
                 f"{score:.4f}",
+                "" if confidence is None else f"{confidence:.4f}",
                 "",
             ]
         )

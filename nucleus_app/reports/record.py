@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
 from nucleus_app.domain.nuclei import Counts, Nuclei
 from nucleus_app.domain.scale import PixelSize
@@ -21,12 +22,20 @@ class ImageRecord:
     version_sha256: str
     app_version: str
     thresholds: tuple[float, ...]
+    confidence: Confidence | None
     nuclei: Nuclei
     warnings: tuple[str, ...]
 
     @property
     def counts(self) -> Counts:
         return self.nuclei.counts()
+
+    @property
+    def confidences(self) -> list[float | None]:
+        """Probability of each nucleus; None where the version had no calibration."""
+        if self.confidence is None:
+            return [None] * len(self.nuclei)
+        return [round(p, 4) for p in self.confidence.of(self.nuclei.scores).tolist()]
 
     @property
     def index(self) -> LabellingIndex | None:

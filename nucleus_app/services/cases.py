@@ -93,7 +93,7 @@ def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
     return ImageRecord(
         case.image.sha256, case.image.width_px, case.image.height_px, scoring.pixel_size,
         scoring.version.name, scoring.version.sha256, scoring.version.app_version, scoring.version.thresholds,
-        nuclei, case.cautions,
+        scoring.version.confidence, nuclei, case.cautions,
     )  # fmt: skip
 
 

@@ -49,7 +49,7 @@ def score_image(
     return ImageRecord(
         image.sha256, image.width_px, image.height_px, used,
         version.name, version.sha256, __version__, version.thresholds.per_class,
-        nuclei, list_cautions(
+        version.confidence, nuclei, list_cautions(
             nuclei.counts(), used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway
         ),
     )  # fmt: skip

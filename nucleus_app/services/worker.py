@@ -73,7 +73,7 @@ class Scorer:
     def finish(self, scoring_id: int) -> None:
         """Join the tiles and store the result."""
         version = self._predictor.version
-        used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__)
+        used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__, version.confidence)
         field = self._get_field(scoring_id)
         with session_scope(self._workplace.engine, write=True) as session:
             nuclei = self._predictor.join(field, read_tiles(session, scoring_id))
