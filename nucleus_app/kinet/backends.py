@@ -24,10 +24,13 @@ class MarkedMaps(NamedTuple):
 
 
 class Backend(Protocol):
-    """Runs one window (H, W, 3) uint8 whose sides are multiples of the network's stride."""
+    """Runs windows (H, W, 3) uint8 whose sides are multiples of the network's stride."""
 
-    def mark(self, rgb: Rgb, levels: NDArray[np.float32]) -> MarkedMaps:
-        """Smoothed maps, and peaks measured against ``levels`` (3,)."""
+    batch: int
+    """So many windows of one size are best run together."""
+
+    def mark(self, windows: NDArray[np.uint8], levels: NDArray[np.float32]) -> list[MarkedMaps]:
+        """Smoothed maps of each window (B, H, W, 3), and peaks measured against ``levels`` (3,). Good until the next call."""
         ...
 
     def find_roi(self, rgb: Rgb) -> Maps:

@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 class OpenVinoBackend:
     """Compiled graphs of one version. Not for use by several threads at once."""
 
+    batch = 1
+
     def __init__(self, load: Callable[[str], ov.Model], threads: int = 0) -> None:
         self._load = load
         self._core = ov.Core()
@@ -71,16 +73,16 @@ class OpenVinoBackend:
 
         return cls(load, threads)
 
-    def mark(self, rgb: Rgb, levels: NDArray[np.float32]) -> MarkedMaps:
-        maps, peaks = self._infer(PEAKS, rgb, levels)
-        return MarkedMaps(maps[0], peaks[0])
+    def mark(self, windows: NDArray[np.uint8], levels: NDArray[np.float32]) -> list[MarkedMaps]:
+        maps, peaks = self._infer(PEAKS, windows, levels)
+        return [MarkedMaps(m, p) for m, p in zip(maps, peaks, strict=True)]
 
     def find_roi(self, rgb: Rgb) -> Maps:
-        probability: Maps = self._infer(ROI, rgb)[0][0]
+        probability: Maps = self._infer(ROI, rgb[None])[0][0]
         return probability
 
     def describe(self, rgb: Rgb) -> NDArray[np.float32]:
-        return np.array(self._infer(FEATURES, rgb)[0][0])
+        return np.array(self._infer(FEATURES, rgb[None])[0][0])
 
     def _get_request(self, kind: str) -> ov.InferRequest:
         """A graph ready to run; all but the first are compiled when first asked for."""
@@ -89,10 +91,10 @@ class OpenVinoBackend:
             self._requests[kind] = compiled.create_infer_request()
         return self._requests[kind]
 
-    def _infer(self, kind: str, rgb: Rgb, *others: NDArray[np.float32]) -> list[Maps]:
+    def _infer(self, kind: str, windows: NDArray[np.uint8], *others: NDArray[np.float32]) -> list[Maps]:
         """Outputs are views of the request's memory, good until its next call."""
         request = self._get_request(kind)
-        inputs = [np.ascontiguousarray(rgb)[None], *others]
+        inputs = [np.ascontiguousarray(windows), *others]
         request.infer(dict(enumerate(inputs)), share_inputs=True)
         return [tensor.data for tensor in request.output_tensors]
 
@@ -115,7 +117,7 @@ def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
     else:
         graph = RoiGraph(network) if kind == ROI else FeatureGraph(network)
     example = (image, torch.ones(3)) if kind == PEAKS else (image,)
-    shapes = [ov.PartialShape([1, -1, -1, 3]), ov.PartialShape([3])][: len(example)]
+    shapes = [ov.PartialShape([-1, -1, -1, 3]), ov.PartialShape([3])][: len(example)]
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # torch calls its own tracing deprecated; OpenVINO has nothing else yet
         decoder = TorchScriptPythonDecoder(graph.eval(), example_input=example)

@@ -4,6 +4,7 @@ stop, or resume.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,7 +66,22 @@ class Predictor:
 
     def find_in_tile(self, field: Field, tile: Tile) -> Nuclei:
         """The nuclei owned by one tile's core, in network pixels."""
-        marked = self.mark(field, tile)
+        return self._collect(tile, self.mark(field, tile))
+
+    def find_in_tiles(self, field: Field) -> list[Nuclei]:
+        """The nuclei of all tiles, windows of one size run together where the device gains by it."""
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i, tile in enumerate(field.tiles):
+            by_size[_window(field, tile).shape].append(i)
+        found: dict[int, Nuclei] = {}
+        for same in by_size.values():
+            for start in range(0, len(same), self._backend.batch):
+                at = same[start : start + self._backend.batch]
+                marked = self._mark([_window(field, field.tiles[i]) for i in at])
+                found |= {i: self._collect(field.tiles[i], m) for i, m in zip(at, marked, strict=True)}
+        return [found[i] for i in range(len(field.tiles))]
+
+    def _collect(self, tile: Tile, marked: MarkedMaps) -> Nuclei:
         found = collect_peaks(marked.maps, marked.peaks, self.version.thresholds)
         xy = found.xy + np.array([tile.window_left, tile.window_top], np.float32)
         at = np.floor(xy + 0.5)
@@ -89,7 +105,7 @@ class Predictor:
     def find(self, rgb: Rgb, mpp: float) -> Nuclei:
         """All nuclei of an image (H, W, 3) uint8 of ``mpp`` µm/px, in its own pixels."""
         field = self.prepare(rgb, mpp)
-        return self.join(field, [self.find_in_tile(field, tile) for tile in field.tiles])
+        return self.join(field, self.find_in_tiles(field))
 
     def stitch_maps(self, field: Field) -> NDArray[np.float32]:
         """Smoothed proximity maps (3, H, W) of the whole field at the network's scale, stitched from its tiles."""
@@ -121,11 +137,14 @@ class Predictor:
         return self._backend.describe(rgb)
 
     def mark(self, field: Field, tile: Tile) -> MarkedMaps:
-        """Maps and peaks of a tile's window."""
-        window = field.rgb[tile.window_top : tile.window_bottom, tile.window_left : tile.window_right]
-        height, width = window.shape[:2]
-        maps, peaks = self._backend.mark(self._pad(window), self._levels)
-        return MarkedMaps(maps[:, :height, :width], peaks[:height, :width])
+        """Maps and peaks of a tile's window, good until the next call."""
+        return self._mark([_window(field, tile)])[0]
+
+    def _mark(self, windows: list[Rgb]) -> list[MarkedMaps]:
+        """Maps and peaks of windows of one size."""
+        height, width = windows[0].shape[:2]
+        marked = self._backend.mark(np.stack([self._pad(window) for window in windows]), self._levels)
+        return [MarkedMaps(maps[:, :height, :width], peaks[:height, :width]) for maps, peaks in marked]
 
     def _pad(self, rgb: Rgb) -> Rgb:
         """Repeat the last row and column until both sides are multiples of the network's stride."""
@@ -137,6 +156,10 @@ class Predictor:
         """The same network cutting its maps elsewhere."""
         version = replace(self.version, thresholds=replace(self.version.thresholds, per_class=per_class))
         return Predictor(version, self._backend, core_px=self.core_px, halo_px=self.halo_px)
+
+
+def _window(field: Field, tile: Tile) -> Rgb:
+    return field.rgb[tile.window_top : tile.window_bottom, tile.window_left : tile.window_right]
 
 
 def pick_windows(rgb: Rgb, stride: int = 32) -> list[Rgb]:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,37 +16,61 @@ from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.kinet.proximity import Maps
 
+CUDA_BATCH = 4
+logger = logging.getLogger(__name__)
+
 
 class TorchBackend:
-    """Channels last; on CUDA the network runs in bfloat16, peaks always in float32."""
+    """Channels last; on CUDA the network runs in bfloat16, compiled for any size, several windows at once. Peaks are
+    always found in float32.
+    """
 
-    def __init__(self, network: KiNet, smoothing_px: float, device: str) -> None:
+    def __init__(
+        self, network: KiNet, smoothing_px: float, device: str, *, compiler: str | Callable[..., Any] | None = None
+    ) -> None:
         self.device = torch.device(device)
+        self.batch = CUDA_BATCH if self.device.type == "cuda" else 1
         network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._peaks = PeakGraph(network, smoothing_px).eval()
         self._roi = RoiGraph(network).eval()
         self._features = FeatureGraph(network).eval()
+        compiler = compiler or ("inductor" if self.device.type == "cuda" else None)
+        self._compiled = torch.compile(self._peaks, dynamic=True, backend=compiler) if compiler else None
 
     @torch.inference_mode()
-    def mark(self, rgb: Rgb, levels: NDArray[np.float32]) -> MarkedMaps:
+    def mark(self, windows: NDArray[np.uint8], levels: NDArray[np.float32]) -> list[MarkedMaps]:
+        rgb, at = self._to_device(windows), torch.from_numpy(levels).to(self.device)
         with self._autocast():
-            maps, peaks = self._peaks(self._to_device(rgb), torch.from_numpy(levels).to(self.device))
-        return MarkedMaps(maps[0].cpu().numpy(), peaks[0].cpu().numpy())
+            maps, peaks = self._run(rgb, at)
+        return [MarkedMaps(m, p) for m, p in zip(maps.cpu().numpy(), peaks.cpu().numpy(), strict=True)]
+
+    def _run(self, rgb: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Compiled where that works on this machine (it needs a C compiler), else as it is."""
+        if self._compiled is not None:
+            try:
+                compiled: tuple[torch.Tensor, torch.Tensor] = self._compiled(rgb, levels)
+            except Exception as error:  # the compiler raises whatever went wrong inside of it
+                logger.warning("the network runs uncompiled: %s", str(error).splitlines()[0])
+                self._compiled = None
+            else:
+                return compiled
+        plain: tuple[torch.Tensor, torch.Tensor] = self._peaks(rgb, levels)
+        return plain
 
     @torch.inference_mode()
     def find_roi(self, rgb: Rgb) -> Maps:
         with self._autocast():
-            probability: Maps = self._roi(self._to_device(rgb))[0].cpu().numpy()
+            probability: Maps = self._roi(self._to_device(rgb[None]))[0].cpu().numpy()
         return probability
 
     @torch.inference_mode()
     def describe(self, rgb: Rgb) -> NDArray[np.float32]:
         with self._autocast():
-            features: NDArray[np.float32] = self._features(self._to_device(rgb))[0].cpu().numpy()
+            features: NDArray[np.float32] = self._features(self._to_device(rgb[None]))[0].cpu().numpy()
         return features
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
-    def _to_device(self, rgb: Rgb) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(rgb))[None].to(self.device)
+    def _to_device(self, rgb: NDArray[np.uint8]) -> torch.Tensor:
+        return torch.from_numpy(np.array(rgb)).to(self.device)

@@ -44,7 +44,7 @@ def score_image(
     field = predictor.prepare(image.rgb, used.mpp)
     odd = find_oddities(predictor, field)
     refused = is_refused(odd) and not anyway
-    nuclei = predictor.join(field, [] if refused else [predictor.find_in_tile(field, tile) for tile in field.tiles])
+    nuclei = predictor.join(field, [] if refused else predictor.find_in_tiles(field))
     version = predictor.version
     return ImageRecord(
         image.sha256, image.width_px, image.height_px, used,

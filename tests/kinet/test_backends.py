@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import TORCH_CPU, open_backend, wrap_network
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
 from nucleus_app.kinet.network import restore_network
 from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.kinet.torch_backend import TorchBackend
 
 ROOT = Path(__file__).parent.parent.parent
 LEVELS = np.full(3, 0.3, np.float32)
@@ -32,10 +34,46 @@ def test_openvino_and_torch_find_the_same_nuclei(shipped: Predictor, field: Labe
 def test_a_network_in_memory_runs_like_its_version(side: int, tiny: Version) -> None:
     rgb = np.random.default_rng(side).integers(0, 255, (side, 2 * side, 3), dtype=np.uint8)
     network = restore_network(tiny)
-    first = wrap_network(network, 1.5, "cpu").mark(rgb, LEVELS)
-    second = wrap_network(network, 1.5, TORCH_CPU).mark(rgb, LEVELS)
-    assert np.abs(first.maps - second.maps).max() < 1e-4
-    assert ((first.peaks > 0) == (second.peaks > 0)).mean() > 0.999
+    both = np.stack([rgb, 255 - rgb])
+    for first, second in zip(
+        wrap_network(network, 1.5, "cpu").mark(both, LEVELS),
+        wrap_network(network, 1.5, TORCH_CPU).mark(both, LEVELS),
+        strict=True,
+    ):
+        assert np.abs(first.maps - second.maps).max() < 1e-4
+        assert ((first.peaks > 0) == (second.peaks > 0)).mean() > 0.999
+
+
+def test_a_compiled_network_runs_like_the_plain_one_at_any_size(tiny: Version) -> None:
+    """What CUDA uses, here with a compiler that needs no card."""
+    network = restore_network(tiny)
+    plain, compiled = TorchBackend(network, 1.5, "cpu"), TorchBackend(network, 1.5, "cpu", compiler="aot_eager")
+    for side in (64, 96):
+        rgb = np.random.default_rng(side).integers(0, 255, (2, side, 2 * side, 3), dtype=np.uint8)
+        for first, second in zip(plain.mark(rgb, LEVELS), compiled.mark(rgb, LEVELS), strict=True):
+            assert np.abs(first.maps - second.maps).max() < 1e-4
+
+
+def test_a_compiler_that_fails_costs_speed_only(tiny: Version, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("no C compiler was found")
+
+    network = restore_network(tiny)
+    rgb = np.zeros((1, 64, 64, 3), np.uint8)
+    with caplog.at_level("WARNING"):
+        marked = TorchBackend(network, 1.5, "cpu", compiler=broken).mark(rgb, LEVELS)
+    assert "uncompiled" in caplog.text
+    assert np.array_equal(marked[0].maps, TorchBackend(network, 1.5, "cpu").mark(rgb, LEVELS)[0].maps)
+
+
+def test_windows_run_together_find_what_they_find_alone(shipped: Predictor) -> None:
+    image = draw_field(FieldRecipe(width_px=600, height_px=500), np.random.default_rng(2))
+    backend = TorchBackend(restore_network(shipped.version), 1.5, "cpu")
+    alone = Predictor(shipped.version, backend, core_px=128, halo_px=96).find(image.rgb, image.mpp)
+    backend.batch = 3
+    together = Predictor(shipped.version, backend, core_px=128, halo_px=96).find(image.rgb, image.mpp)
+    assert len(alone) == len(together) > 100
+    assert np.abs(alone.xy - together.xy).max() < 0.01
 
 
 def test_the_second_process_needs_no_torch(tmp_path: Path) -> None:
@@ -71,21 +109,21 @@ def test_the_first_process_counts_like_all_later_ones(tmp_path: Path, field: Lab
 
 def test_a_damaged_kept_network_is_made_again(tmp_path: Path, tiny: Version) -> None:
     rgb = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
-    before = open_backend(tiny, "cpu", tmp_path).mark(rgb, LEVELS).maps.copy()
+    before = open_backend(tiny, "cpu", tmp_path).mark(rgb[None], LEVELS)[0].maps.copy()
     kept = sorted(tmp_path.glob("*.openvino"))
     assert len(kept) == 1
     for damage in (b"", b"x" * 100, None):
         content = bytearray(kept[0].read_bytes())
         content[-100] ^= 1
         kept[0].write_bytes(content if damage is None else damage)
-        assert np.array_equal(open_backend(tiny, "cpu", tmp_path).mark(rgb, LEVELS).maps, before)
+        assert np.array_equal(open_backend(tiny, "cpu", tmp_path).mark(rgb[None], LEVELS)[0].maps, before)
     assert not list(tmp_path.glob("tmp*"))
 
 
 def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path, tiny: Version) -> None:
     (tmp_path / "file").write_text("in the way")
     rgb = np.zeros((32, 32, 3), np.uint8)
-    assert open_backend(tiny, "cpu", tmp_path / "file").mark(rgb, LEVELS).maps.shape == (3, 32, 32)
+    assert open_backend(tiny, "cpu", tmp_path / "file").mark(rgb[None], LEVELS)[0].maps.shape == (3, 32, 32)
 
 
 def test_versions_do_not_share_what_was_kept(tmp_path: Path, tiny: Version) -> None:

@@ -111,7 +111,7 @@ def test_saved_and_loaded_versions_are_identical(tiny: Version, tmp_path: Path) 
     image = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     levels = np.full(3, 0.3, np.float32)
     first, second = (
-        open_backend(v, "torch-cpu", None).mark(image, levels)
+        open_backend(v, "torch-cpu", None).mark(image[None], levels)[0]
         for v in (tiny, replace(again, thresholds=tiny.thresholds))
     )
     assert np.array_equal(first.maps, second.maps)
