@@ -79,7 +79,7 @@ def test_what_is_no_ki67_field_is_not_counted_unless_insisted_on(
     command = ["score", str(tmp_path / "inverted.png"), "--mpp", "0.5", "--out", str(tmp_path)]
     assert main(command) == 0
     result = json.loads((tmp_path / "inverted.json").read_text("utf-8"))
-    assert (result["nuclei"], result["index_percent"]) == ([], None)
+    assert (result["counted"], result["counts"], result["nuclei"], result["index_percent"]) == (False, None, [], None)
     assert "ground is dark" in result["warnings"][0]
     assert "--anyway" in capsys.readouterr().err
     assert main([*command, "--anyway"]) == 0

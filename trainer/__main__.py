@@ -25,7 +25,7 @@ from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import scale_image
 from trainer.auxiliary import read_auxiliary
 from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
-from trainer.dataset import TrainingImage, prepare_training_image, split_by_case
+from trainer.dataset import TrainingImage, hash_images, prepare_training_image, split_by_case
 from trainer.loop import MATCH_RADIUS_UM, fit
 from trainer.policy import TrainPolicy
 from trainer.scale_guess import fit_scale_guess
@@ -106,6 +106,7 @@ def _fit(options: argparse.Namespace) -> None:
         name=options.name or options.out.stem,
         trained_on=tuple(sorted({image.name.split("_")[0] for image in training})),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
+        notes={"data_sha256": hash_images(prepared)},
     )
     version = fit(
         network, prepared, validation, policy, options.out, provenance,

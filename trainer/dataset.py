@@ -137,6 +137,16 @@ def _resize_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, int]) -> NDAr
     return np.asarray(Image.fromarray(mask).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
 
 
+def hash_images(images: Iterable[TrainingImage]) -> str:
+    """SHA-256 over all that is taught: pixels, nuclei, weights and regions, in order."""
+    digest = hashlib.sha256()
+    for image in images:
+        digest.update(image.name.encode())
+        for array in (image.rgb, image.nuclei.xy, image.nuclei.classes, image.weight, image.region):
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
 def split_by_case(
     images: Iterable[LabelledImage], validation_cases: Sequence[str]
 ) -> tuple[list[LabelledImage], list[LabelledImage]]:

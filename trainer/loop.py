@@ -52,6 +52,8 @@ class Run:
         self.step = 0
         self.best_score = -1.0
         self.stale = 0
+        self.seconds = 0.0
+        """Wall time so far, over all resumes."""
         self.rng = np.random.default_rng(policy.seed)
 
     def state(self) -> dict[str, Any]:
@@ -63,6 +65,7 @@ class Run:
             "step": self.step,
             "best_score": self.best_score,
             "stale": self.stale,
+            "seconds": self.seconds,
             "rng": json.dumps(self.rng.bit_generator.state),
         }
 
@@ -72,6 +75,7 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.best_score, self.stale = state["step"], state["best_score"], state["stale"]
+        self.seconds = state["seconds"]
         self.rng.bit_generator.state = json.loads(state["rng"])
 
     def train_step(self, batch: Batch) -> dict[str, float]:
@@ -150,7 +154,7 @@ def fit(
         run.restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
         report({"event": "resumed", "step": run.step})
     shares = _sampling_shares(training)
-    started, losses = time.monotonic(), []
+    started, losses = time.monotonic() - run.seconds, []
     with ThreadPoolExecutor(1) as drawer:
         upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
         while run.step < policy.steps and run.stale < policy.patience:
@@ -158,8 +162,9 @@ def fit(
             drawn_after = json.dumps(run.rng.bit_generator.state)
             upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
             losses.append(run.train_step(batch))
+            run.seconds = time.monotonic() - started
             if run.step % 50 == 0:
-                report(_progress(run, losses, started))
+                report(_progress(run, losses))
             if run.step % policy.evaluate_every == 0 or run.step == policy.steps:
                 upcoming.result()
                 line = _evaluate_and_keep(run, validation, out, provenance)
@@ -207,7 +212,10 @@ def _evaluate_and_keep(
     run.stale += 1
     if score > run.best_score:
         run.best_score, run.stale = score, 0
-        notes = {"policy": asdict(run.policy), "step": run.step, "validation": line}
+        notes = {
+            "policy": asdict(run.policy), "step": run.step, "validation": line,
+            "seconds": round(run.seconds), "torch": torch.__version__,
+        }  # fmt: skip
         named = Provenance(provenance.name, provenance.trained_on, provenance.created, provenance.notes | notes)
         save_version(out, run.average, thresholds, named)
     return line | {"best": run.stale == 0}
@@ -234,13 +242,12 @@ def _save_state(state: dict[str, Any], path: Path) -> None:
     partial.replace(path)
 
 
-def _progress(run: Run, losses: list[dict[str, float]], started: float) -> dict[str, Any]:
-    elapsed = time.monotonic() - started
+def _progress(run: Run, losses: list[dict[str, float]]) -> dict[str, Any]:
     return {
         "event": "progress",
         "step": run.step,
         "of": run.policy.steps,
-        "elapsed_s": round(elapsed, 1),
+        "elapsed_s": round(run.seconds, 1),
         "loss": _mean(losses[-50:]),
     }
 

@@ -25,6 +25,8 @@ class ImageRecord:
     confidence: Confidence | None
     nuclei: Nuclei
     warnings: tuple[str, ...]
+    counted: bool = True
+    """False for an image that is no Ki67 field: nothing was looked for, so no nuclei does not mean that there are none."""
 
     @property
     def counts(self) -> Counts:

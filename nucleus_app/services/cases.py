@@ -10,6 +10,7 @@ from db.images import StoredImage, get_image, list_images
 from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, list_latest_scorings
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
+from nucleus_app.domain.oddities import is_refused
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.errors import NotFound
 from nucleus_app.reports.record import ImageRecord
@@ -40,6 +41,12 @@ class Case:
         if self.scoring is None or self.scoring.counts is None:
             return None
         return find_labelling_index(self.scoring.counts)
+
+    @property
+    def is_refused(self) -> bool:
+        """Scored, but as no Ki67 field: nothing was counted."""
+        s = self.scoring
+        return s is not None and s.counts is not None and is_refused(s.oddities) and not s.confirmed
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -93,7 +100,7 @@ def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
     return ImageRecord(
         case.image.sha256, case.image.width_px, case.image.height_px, scoring.pixel_size,
         scoring.version.name, scoring.version.sha256, scoring.version.app_version, scoring.version.thresholds,
-        scoring.version.confidence, nuclei, case.cautions,
+        scoring.version.confidence, nuclei, case.cautions, not case.is_refused,
     )  # fmt: skip
 
 
@@ -117,6 +124,7 @@ def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object
         "seconds_left": case.seconds_left(now or datetime.now(UTC)),
         "error": scoring.error if scoring else None,
         "counts": scoring.counts._asdict() if scoring and scoring.counts else None,
+        "refused": case.is_refused,
         "index_percent": index.percent if index else None,
         "ci95_percent": [index.low_percent, index.high_percent] if index else None,
         "sparse": index.is_sparse if index else False,

@@ -51,5 +51,5 @@ def score_image(
         version.name, version.sha256, __version__, version.thresholds.per_class,
         version.confidence, nuclei, list_cautions(
             nuclei.counts(), used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway
-        ),
+        ), not refused,
     )  # fmt: skip

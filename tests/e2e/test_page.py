@@ -275,6 +275,23 @@ def test_the_app_answers_under_its_own_name_only(app: RunningApp) -> None:
     assert httpx.get(app.url).status_code == 200
 
 
+def test_what_is_no_ki67_field_is_not_counted_until_the_reader_insists(
+    page: Page, app: RunningApp, field: LabelledImage, tmp_path: Path
+) -> None:
+    open_page(page, app)
+    upload(page, save(255 - field.rgb, tmp_path / "inverted.png", dpi=(50_800, 50_800)))
+    expect(page.locator(".nv-score h2")).to_have_text("inverted.png")
+    expect(page.locator(".nv-refused")).to_have_text("Not counted", timeout=60_000)
+    expect(page.locator(".nv-warnings")).to_contain_text("ground is dark")
+    expect(page.locator(".nv-warnings")).to_contain_text("press Score again")
+    expect(page.locator(".nv-cases [aria-current=true]")).to_contain_text("not counted")
+    assert page.locator(".nv-index").count() == 0
+    page.locator("#score").click()
+    expect(page.locator(".nv-counts")).to_be_visible(timeout=60_000)
+    expect(page.locator(".nv-refused")).to_have_count(0)
+    expect(page.locator(".nv-warnings")).to_contain_text("ground is dark")
+
+
 def test_a_worker_that_cannot_start_is_told_on_the_page(page: Page, tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"no weights")
     app = RunningApp(tmp_path / "data", free_port(), {"NUCLEUS_WEIGHTS": str(tmp_path / "broken.safetensors")})

@@ -65,10 +65,11 @@ export class Panel {
       : `${number(data.width_px)} × ${number(data.height_px)} px at ${data.mpp.toPrecision(3)} µm/px (${data.mpp_source})`));
     if (data.counts) parts.push(this.downloads(data));
     this.score.replaceChildren(...parts);
-    this.showLegend(data.counts);
+    this.showLegend(data.refused ? null : data.counts);
   }
 
-  result({ counts, index_percent: index, ci95_percent: interval, sparse }) {
+  result({ counts, index_percent: index, ci95_percent: interval, sparse, refused }) {
+    if (refused) return [el('p', { class: 'nv-refused' }, 'Not counted')];
     const tumour = counts.positive + counts.negative;
     const parts = [];
     if (index !== null) {
@@ -105,7 +106,7 @@ export class Panel {
     if (shown === this.shownCases) return; // a rebuilt list would lose its place, and the press of a button
     this.shownCases = shown;
     const scrolled = this.cases.querySelector('.nv-list')?.scrollTop ?? 0;
-    const short = (c) => (c.counts ? (c.index_percent === null ? 'no tumour' : `${percent(c.index_percent)} %`) : c.state === 'running' && c.tiles_total > 1 ? `${c.tiles_done}/${c.tiles_total}` : c.state);
+    const short = (c) => (c.refused ? 'not counted' : c.counts ? (c.index_percent === null ? 'no tumour' : `${percent(c.index_percent)} %`) : c.state === 'running' && c.tiles_total > 1 ? `${c.tiles_done}/${c.tiles_total}` : c.state);
     const focused = this.cases.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     this.cases.replaceChildren(
       el('h3', {}, list.length < LISTED ? `Cases (${list.length})` : `Latest ${LISTED} cases`),
