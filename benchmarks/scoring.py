@@ -1,6 +1,6 @@
 """Accuracy and speed of scoring, beside other detectors and the machine's own limit, in one run and one table.
 
-``make bench`` or ``python -m benchmarks.scoring [--data DIR …] [--json OUT]``. DIR is a folder of labelled images, or a
+``make bench`` or ``python -m benchmarks.scoring [--data DIR] [--json OUT]``. DIR is a folder of labelled images, or a
 folder of such folders. All ratios are of medians measured side by side; absolute times depend on the machine.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -152,11 +152,16 @@ def measure_cold_start() -> dict[str, float]:
             Image.fromarray(field.rgb).save(path)
             command = [sys.executable, "-m", "nucleus_app", "score", str(path), "--mpp", "0.5", "--out", folder]
             start = time.perf_counter()
-            subprocess.run(command, check=True, capture_output=True, env={"NUCLEUS_DATA_DIR": f"{folder}/data"})
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env={"NUCLEUS_DATA_DIR": f"{folder}/data"})
+            _, status, usage = os.wait4(process.pid, 0)
             seconds.append(time.perf_counter() - start)
-    memory_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+            process.returncode = os.waitstatus_to_exitcode(status)
+            if process.returncode:
+                raise RuntimeError(f"scoring {side}² px in a fresh process failed")
     names = ("first", "second", "third", "field_2048")
-    return {name: round(s, 2) for name, s in zip(names, seconds, strict=True)} | {"peak_memory_mb": memory_mb}
+    return {name: round(s, 2) for name, s in zip(names, seconds, strict=True)} | {
+        "peak_memory_mb": usage.ru_maxrss // 1024
+    }
 
 
 def measure_peers(predictor: Predictor, side_px: int, rounds: int) -> dict[str, Any]:
@@ -239,12 +244,19 @@ def print_table(result: dict[str, Any]) -> None:
     )
     for name, detectors in result["accuracy"].items():
         for detector, r in detectors.items():
-            classes = r["class_f1"]
+            knows_classes = detector == OURS or detector == "classical"
+            positive, negative = (
+                r["class_f1"].get(name, 0.0) if knows_classes else None for name in ("positive", "negative")
+            )
+            error = r["index_mae_points"] if knows_classes else None
             print(
                 f"{name:12} {detector:14} {r['detection_f1']:7.3f} {r['detection_f1_8um']:7.3f} "
-                f"{r['detection_f1_4um']:7.3f} {classes.get('positive', 0):6.3f} {classes.get('negative', 0):6.3f} "
-                f"{r['index_mae_points'] or 0:11.2f}"
+                f"{r['detection_f1_4um']:7.3f} {_shown(positive):>6} {_shown(negative):>6} {_shown(error):>11}"
             )
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 if __name__ == "__main__":

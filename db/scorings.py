@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db.tables import ScoringRow, ScoringState, TileRow
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Counts, Nuclei
-from nucleus_app.domain.oddities import Oddity
+from nucleus_app.domain.oddities import Oddity, is_refused
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import NotFound
@@ -49,6 +49,11 @@ class StoredScoring:
     oddities: tuple[Oddity, ...]
     confirmed: bool
     """A person had it scored although it is odd."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Done, but as no Ki67 field: nothing was counted, and the reader was told."""
+        return self.counts is not None and is_refused(self.oddities) and not self.confirmed
 
     @property
     def is_open(self) -> bool:

@@ -8,11 +8,15 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.errors import InvalidDataset, InvalidImage, NucleusAppError
 from nucleus_app.log import set_up_logging
 from nucleus_app.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from nucleus_app.reports.record import ImageRecord
 
 # Heavy imports (torch, the database) happen inside the commands that need them: `--help` must answer at once.
 
@@ -87,25 +91,30 @@ def _score(options: argparse.Namespace, settings: Settings) -> int:
             record = score_image(predictor, image, options.mpp, max_megapixels=limit, anyway=options.anyway)
             seconds = time.perf_counter() - start
             (options.out / f"{stem}.json").write_text(record_to_json(record), "utf-8")
-            (options.out / f"{stem}.csv").write_text(record_to_csv(record), "utf-8")
+            if record.counted:
+                (options.out / f"{stem}.csv").write_text(record_to_csv(record), "utf-8")
         except (NucleusAppError, OSError) as error:
             failed += 1
             print(f"{path.name}: {error}", file=sys.stderr)
             continue
-        index = record.index
-        shown = (
-            "no tumour nucleus"
-            if index is None
-            else f"{index.percent:.1f} % ({index.low_percent:.1f} to {index.high_percent:.1f})"
-        )
-        counts = record.counts
-        print(
-            f"{path.name}: {counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}, {seconds:.2f} s"
-        )
+        print(f"{path.name}: {_summarise(record)}, {seconds:.2f} s")
         for warning in record.warnings:
             print(f"{path.name}: {warning}", file=sys.stderr)
     print(f"{len(files) - failed} passed, {failed} failed. {RESEARCH_USE_ONLY}")
     return 1 if failed else 0
+
+
+def _summarise(record: ImageRecord) -> str:
+    """The result of one image in one line."""
+    if not record.counted:
+        return "not counted"
+    index, counts = record.index, record.counts
+    shown = (
+        "no tumour nucleus"
+        if index is None
+        else f"{index.percent:.1f} % ({index.low_percent:.1f} to {index.high_percent:.1f})"
+    )
+    return f"{counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}"
 
 
 def _list_images(paths: list[Path], extensions: tuple[str, ...]) -> list[Path]:

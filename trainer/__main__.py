@@ -10,11 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
-from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version, write_version
@@ -22,14 +19,13 @@ from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
-from nucleus_app.kinet.preprocess import scale_image
-from trainer.auxiliary import read_auxiliary
 from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
-from trainer.dataset import TrainingImage, hash_images, prepare_training_image, split_by_case
+from trainer.dataset import hash_images, prepare_training_image, split_by_case
 from trainer.loop import MATCH_RADIUS_UM, fit
 from trainer.policy import TrainPolicy
 from trainer.scale_guess import fit_scale_guess
 from trainer.teacher import Teacher
+from trainer.teaching_set import UnlabelledFile, assemble
 
 DEFAULTS = TrainPolicy()
 SIZES: dict[str, KiNetConfig] = {"small": SMALL, "paper": PAPER}
@@ -100,13 +96,23 @@ def _fit(options: argparse.Namespace) -> None:
     network = _make_network(options)
     config = network.config
     training, validation = split_by_case(read_datasets(options.data), options.validation)
-    prepared = _prepare(options, training, config, policy)
+    teacher = load_version(options.teacher) if options.teacher else None
+    prepared = assemble(
+        training, config, policy,
+        teacher=Teacher(Predictor.open(teacher, options.device)) if teacher else None,
+        unlabelled=[UnlabelledFile.parse(text) for text in options.unlabelled],
+        auxiliary=options.auxiliary,
+    )  # fmt: skip
     _print_line({"event": "data", "training": len(training), "validation": [image.name for image in validation]})
     provenance = Provenance(
         name=options.name or options.out.stem,
-        trained_on=tuple(sorted({image.name.split("_")[0] for image in training})),
+        trained_on=tuple(sorted({image.name.split("_")[0] for image in prepared})),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        notes={"data_sha256": hash_images(prepared)},
+        notes={
+            "data_sha256": hash_images(prepared),
+            "teacher_sha256": teacher.sha256 if teacher else None,
+            "start_sha256": load_version(options.start).sha256 if options.start else None,
+        },
     )
     version = fit(
         network, prepared, validation, policy, options.out, provenance,
@@ -140,26 +146,6 @@ def _calibrate(options: argparse.Namespace) -> None:
             "sha256": load_version(options.out).sha256,
         }
     )
-
-
-def _prepare(
-    options: argparse.Namespace, training: list[LabelledImage], config: KiNetConfig, policy: TrainPolicy
-) -> list[TrainingImage]:
-    """Everything that is taught: labelled images, refined where there is a teacher, unlabelled and auxiliary ones."""
-    prepared = [prepare_training_image(image, config.mpp, policy.weak_weight) for image in training]
-    if options.teacher:
-        teacher = Teacher(Predictor.open(load_version(options.teacher), options.device))
-        prepared = [teacher.refine(image) for image in prepared]
-        for entry in options.unlabelled:
-            path, mpp = entry.rsplit(":", 1)
-            rgb, _ = scale_image(np.asarray(Image.open(path).convert("RGB")), float(mpp), config.mpp)
-            prepared.append(teacher.label(Path(path).stem, rgb, policy.unlabelled_weight))
-    if options.auxiliary:
-        rng = np.random.default_rng(policy.seed)
-        prepared += read_auxiliary(
-            options.auxiliary, config.mpp, policy.auxiliary_weight, policy.auxiliary_variants, rng
-        )
-    return prepared
 
 
 def _make_network(options: argparse.Namespace) -> KiNet:

@@ -49,8 +49,8 @@ def read_auxiliary(
     if not labels:
         raise InvalidDataset(f"{folder} holds no NAME.json: give a folder of H&E images with classed nuclei")
     for label_file in labels:
-        label = json.loads(label_file.read_text("utf-8"))
         try:
+            label = json.loads(label_file.read_text("utf-8"))
             rgb = np.asarray(Image.open(label_file.parent / label["image"]).convert("RGB"))
             scaled, scaling = scale_image(rgb, float(label["mpp_estimate"]), network_mpp)
             points = {k: _as_points(v) for k, v in label["points"].items()}

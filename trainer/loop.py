@@ -75,7 +75,7 @@ class Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.best_score, self.stale = state["step"], state["best_score"], state["stale"]
-        self.seconds = state["seconds"]
+        self.seconds = state.get("seconds", 0.0)  # files of before it was kept
         self.rng.bit_generator.state = json.loads(state["rng"])
 
     def train_step(self, batch: Batch) -> dict[str, float]:

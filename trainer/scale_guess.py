@@ -30,7 +30,7 @@ def collect_features(predictor: Predictor, images: Sequence[Rgb]) -> tuple[NDArr
     features, octaves = [], []
     for rgb in images:
         for octave in OCTAVES.tolist():
-            for window in pick_windows(scale_image(rgb, mpp * 2**octave, mpp)[0]):
+            for window in pick_windows(scale_image(rgb, mpp * 2**octave, mpp)[0], predictor.version.config.stride):
                 features.append(predictor.describe(window))
                 octaves.append(octave)
     return np.asarray(features, np.float64), np.asarray(octaves)

@@ -1,4 +1,4 @@
-"""How likely a found nucleus is one."""
+"""How likely a found tumour nucleus is one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Confidence:
-    """From a nucleus' proximity to the probability that a reader finds a nucleus of that class there:
+    """From a tumour nucleus' proximity to the probability that a reader finds a nucleus of that class there:
     1 / (1 + exp(-(slope · proximity + intercept))), fitted per version on validation cases (Platt 1999).
     """
 

@@ -6,6 +6,7 @@ has the table).
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -15,8 +16,8 @@ from scipy.ndimage import gaussian_filter
 
 from nucleus_app.domain.oddities import Oddity
 
-SIDE_PX = 1024
-"""Larger images are looked at in this many of their central pixels a side."""
+WINDOW_PX, WINDOWS = 512, 3
+"""Larger images are judged by windows of this side, so many across and down."""
 TISSUE_DENSITY = 0.25
 """Summed optical density from which a pixel is stained."""
 FEWEST_STAINED = 0.002
@@ -40,36 +41,50 @@ class Traits(NamedTuple):
     eosin: float | None
 
 
+def find_odd_traits(rgb: NDArray[np.uint8]) -> tuple[Oddity, ...]:
+    """What of an image (H, W, 3) uint8 at about 0.5 µm/px is not as in any Ki67 field: what most of its windows are, those
+    without tissue left aside.
+    """
+    found = [judge(measure_traits(window)) for window in _spread_windows(rgb)]
+    telling = [oddity for oddity in found if oddity is not Oddity.BLANK]
+    if not telling:
+        return (Oddity.BLANK,)
+    oddity, votes = Counter(telling).most_common(1)[0]
+    return (oddity,) if oddity is not None and votes > len(telling) / 2 else ()
+
+
 def measure_traits(rgb: NDArray[np.uint8]) -> Traits:
-    """Traits of an image (H, W, 3) uint8 at about 0.5 µm/px."""
-    centre = _centre(rgb)
-    brightness = centre.mean(axis=2, dtype=np.float32)
+    """Traits of a window (H, W, 3) uint8."""
+    brightness = rgb.mean(axis=2, dtype=np.float32)
     smooth = [brightness, *(gaussian_filter(brightness, sigma) for sigma in (1, 2, 4))]
     finest, _, coarse = (float(np.std(a - b)) for a, b in pairwise(smooth))
     return Traits(
         float(np.median(brightness)),
         coarse,
         finest / max(coarse, 1e-6),
-        _measure_eosin(centre[::2, ::2].reshape(-1, 3)),
+        _measure_eosin(rgb[::2, ::2].reshape(-1, 3)),
     )
 
 
-def find_odd_traits(traits: Traits) -> tuple[Oddity, ...]:
-    """What of an image is not as in any Ki67 field. The first prohibitive finding explains the others away."""
+def judge(traits: Traits) -> Oddity | None:
+    """What is odd about a window. The first finding explains the later ones away."""
     if traits.ground < DARKEST_GROUND:
-        return (Oddity.DARK,)
+        return Oddity.DARK
     if traits.grain > MOST_GRAIN and traits.contrast >= LEAST_CONTRAST / 4:
-        return (Oddity.NOISE,)
+        return Oddity.NOISE
     if traits.contrast < LEAST_CONTRAST:
-        return (Oddity.BLANK,)
+        return Oddity.BLANK
     if traits.eosin is not None and traits.eosin > MOST_EOSIN:
-        return (Oddity.OTHER_STAIN,)
-    return (Oddity.BLURRED,) if traits.grain < LEAST_GRAIN else ()
+        return Oddity.OTHER_STAIN
+    return Oddity.BLURRED if traits.grain < LEAST_GRAIN else None
 
 
-def _centre(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    top, left = (max(0, (length - SIDE_PX) // 2) for length in rgb.shape[:2])
-    return rgb[top : top + SIDE_PX, left : left + SIDE_PX]
+def _spread_windows(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+    """Windows spread evenly over an image; the whole of a small one."""
+    rows, columns = (
+        np.unique(np.linspace(0, max(0, length - WINDOW_PX), WINDOWS).astype(int)) for length in rgb.shape[:2]
+    )
+    return [rgb[y : y + WINDOW_PX, x : x + WINDOW_PX] for y in rows for x in columns]
 
 
 def _measure_eosin(pixels: NDArray[np.uint8]) -> float | None:

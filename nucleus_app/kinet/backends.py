@@ -45,11 +45,13 @@ class Backend(Protocol):
 OPENVINO = "cpu"
 """The device name that means OpenVINO; any other is torch's (``torch-cpu`` is torch on the CPU)."""
 TORCH_CPU = "torch-cpu"
+CARDS = ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/kfd")
+"""Where Linux, WSL and ROCm show that there is one."""
 
 
 def choose_device() -> str:
     """``cuda`` where there is a card, else the CPU, without importing torch on a machine that cannot have one."""
-    if not Path("/proc/driver/nvidia").exists() and not Path("/dev/nvidiactl").exists():
+    if not any(Path(path).exists() for path in CARDS):
         return OPENVINO
     import torch
 
@@ -62,17 +64,27 @@ def open_backend(version: Version, device: str, cache: Path | None, threads: int
         from nucleus_app.kinet.openvino_backend import OpenVinoBackend
 
         return OpenVinoBackend.of_version(version, cache, threads)
-    from nucleus_app.kinet.network import restore_network
+    import torch
 
-    return wrap_network(restore_network(version), version.thresholds.smoothing_px, device)
+    from nucleus_app.kinet.network import restore_network
+    from nucleus_app.kinet.torch_backend import TorchBackend
+
+    if threads:
+        torch.set_num_threads(threads)
+    network, smoothing_px = restore_network(version), version.thresholds.smoothing_px
+    return TorchBackend(network, smoothing_px, _torch_device(device), fast=device == "cuda")
 
 
 def wrap_network(network: KiNet, smoothing_px: float, device: str) -> Backend:
-    """A network in memory (one being trained) ready to run."""
+    """A network in memory (one being trained) ready to run, in float32 and without waiting for a compiler."""
     if device == OPENVINO:
         from nucleus_app.kinet.openvino_backend import OpenVinoBackend
 
         return OpenVinoBackend.of_network(network, smoothing_px)
     from nucleus_app.kinet.torch_backend import TorchBackend
 
-    return TorchBackend(network, smoothing_px, "cpu" if device == TORCH_CPU else device)
+    return TorchBackend(network, smoothing_px, _torch_device(device))
+
+
+def _torch_device(device: str) -> str:
+    return "cpu" if device == TORCH_CPU else device

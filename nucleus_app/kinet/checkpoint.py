@@ -79,7 +79,7 @@ def write_version(path: Path, version: Version) -> None:
 
 def state_of(network: KiNet) -> State:
     """The arrays of a network by name."""
-    return {name: np.ascontiguousarray(value.detach().cpu().numpy()) for name, value in network.state_dict().items()}
+    return {name: np.array(value.detach().cpu().numpy(), order="C") for name, value in network.state_dict().items()}
 
 
 def load_version(path: Path) -> Version:

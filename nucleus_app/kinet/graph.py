@@ -32,9 +32,10 @@ class PeakGraph(nn.Module):
         self.smoothing_px = smoothing_px
 
     def forward(self, rgb: Tensor, levels: Tensor) -> tuple[Tensor, Tensor]:
-        maps = self.network(to_input(rgb), with_roi=False).proximity.float()
-        smoothed = smooth_maps(maps, self.smoothing_px)
-        return smoothed, mark_peaks(smoothed, levels)
+        maps = self.network(to_input(rgb), with_roi=False).proximity
+        with torch.autocast(rgb.device.type, enabled=False):  # peaks of half-precision maps would be plateaus
+            smoothed = smooth_maps(maps.float(), self.smoothing_px)
+            return smoothed, mark_peaks(smoothed, levels)
 
 
 class RoiGraph(nn.Module):
@@ -75,7 +76,7 @@ def to_input(rgb: Tensor) -> Tensor:
 
 
 def smooth_maps(maps: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian of ``sigma_px`` over maps (B, 3, H, W); beyond the image there is 0."""
+    """Gaussian of ``sigma_px`` over maps (B, 3, H, W); beyond them there is 0."""
     if not sigma_px:
         return maps
     reach = math.ceil(TRUNCATE * sigma_px)

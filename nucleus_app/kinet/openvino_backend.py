@@ -46,7 +46,7 @@ class OpenVinoBackend:
         self._options = {
             "INFERENCE_PRECISION_HINT": "f32",
             "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_NUM_THREADS": threads or len(os.sched_getaffinity(0)),
+            "INFERENCE_NUM_THREADS": threads or _count_cores(),
         }
         self._requests: dict[str, ov.InferRequest] = {}
         self._get_request(PEAKS)
@@ -97,6 +97,11 @@ class OpenVinoBackend:
         inputs = [np.ascontiguousarray(windows), *others]
         request.infer(dict(enumerate(inputs)), share_inputs=True)
         return [tensor.data for tensor in request.output_tensors]
+
+
+def _count_cores() -> int:
+    """Those this process may use; macOS does not say."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
@@ -174,5 +179,5 @@ def _write(path: Path, packed: _Packed) -> None:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             save_file(packed._asdict(), Path(folder) / "m", metadata={SEAL_KEY: packed.seal})
             (Path(folder) / "m").replace(path)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # the latter is also what a full disk gives
         logger.warning("%s could not be kept (%s): the next start converts it again", path.name, error)

@@ -35,7 +35,7 @@ class Field:
 
 
 class Predictor:
-    """A version of the network, ready to run on one device. Holds no state between calls."""
+    """A version of the network, ready to run on one device. Not for use by several threads at once."""
 
     def __init__(self, version: Version, backend: Backend, *, core_px: int = CORE_PX, halo_px: int = HALO_PX) -> None:
         self.version = version
@@ -129,7 +129,10 @@ class Predictor:
         if not guess.weights:
             return None
         weights = np.asarray(guess.weights, np.float32)
-        values = [float(self._backend.describe(w) @ weights) + guess.bias for w in pick_windows(field.rgb)]
+        values = [
+            float(self._backend.describe(w) @ weights) + guess.bias
+            for w in pick_windows(field.rgb, self.version.config.stride)
+        ]
         return float(np.median(values)) if values else None
 
     def describe(self, rgb: Rgb) -> NDArray[np.float32]:
@@ -162,8 +165,8 @@ def _window(field: Field, tile: Tile) -> Rgb:
     return field.rgb[tile.window_top : tile.window_bottom, tile.window_left : tile.window_right]
 
 
-def pick_windows(rgb: Rgb, stride: int = 32) -> list[Rgb]:
-    """The darkest windows of a grid over an image, sides multiples of ``stride``; none of an image under 96 px."""
+def pick_windows(rgb: Rgb, stride: int) -> list[Rgb]:
+    """The darkest windows of a grid over an image, sides multiples of ``stride``; none of an image under three strides."""
     height, width = (min(GUESS_SIDE_PX, length) // stride * stride for length in rgb.shape[:2])
     if min(height, width) < 3 * stride:
         return []

@@ -20,22 +20,31 @@ CUDA_BATCH = 4
 logger = logging.getLogger(__name__)
 
 
+Compiler = str | Callable[..., Any]
+
+
 class TorchBackend:
-    """Channels last; on CUDA the network runs in bfloat16, compiled for any size, several windows at once. Peaks are
-    always found in float32.
+    """Channels last. For serving on CUDA ``fast`` runs the network in bfloat16, several windows at once, compiled for any
+    size; peaks are found in float32 always.
     """
 
     def __init__(
-        self, network: KiNet, smoothing_px: float, device: str, *, compiler: str | Callable[..., Any] | None = None
+        self,
+        network: KiNet,
+        smoothing_px: float,
+        device: str,
+        *,
+        fast: bool = False,
+        compiler: Compiler | None = "inductor",
     ) -> None:
         self.device = torch.device(device)
-        self.batch = CUDA_BATCH if self.device.type == "cuda" else 1
+        self.batch = CUDA_BATCH if fast else 1
+        self._is_fast = fast
         network = network.to(self.device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
         self._peaks = PeakGraph(network, smoothing_px).eval()
         self._roi = RoiGraph(network).eval()
         self._features = FeatureGraph(network).eval()
-        compiler = compiler or ("inductor" if self.device.type == "cuda" else None)
-        self._compiled = torch.compile(self._peaks, dynamic=True, backend=compiler) if compiler else None
+        self._compiled = torch.compile(self._peaks, dynamic=True, backend=compiler) if fast and compiler else None
 
     @torch.inference_mode()
     def mark(self, windows: NDArray[np.uint8], levels: NDArray[np.float32]) -> list[MarkedMaps]:
@@ -49,8 +58,10 @@ class TorchBackend:
         if self._compiled is not None:
             try:
                 compiled: tuple[torch.Tensor, torch.Tensor] = self._compiled(rgb, levels)
+            except torch.OutOfMemoryError:
+                raise
             except Exception as error:  # the compiler raises whatever went wrong inside of it
-                logger.warning("the network runs uncompiled: %s", str(error).splitlines()[0])
+                logger.warning("the network runs uncompiled: %.300r", error)
                 self._compiled = None
             else:
                 return compiled
@@ -70,7 +81,7 @@ class TorchBackend:
         return features
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self._is_fast)
 
     def _to_device(self, rgb: NDArray[np.uint8]) -> torch.Tensor:
         return torch.from_numpy(np.array(rgb)).to(self.device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
-from nucleus_app.domain.nuclei import Counts, Nuclei
+from nucleus_app.domain.nuclei import Counts, Nuclei, NucleusClass
 from nucleus_app.domain.scale import PixelSize
 
 
@@ -34,10 +34,16 @@ class ImageRecord:
 
     @property
     def confidences(self) -> list[float | None]:
-        """Probability of each nucleus; None where the version had no calibration."""
+        """Probability of each tumour nucleus; None where the version had no calibration, and for non-tumour nuclei, of
+        which too few are labelled to calibrate any.
+        """
         if self.confidence is None:
             return [None] * len(self.nuclei)
-        return [round(p, 4) for p in self.confidence.of(self.nuclei.scores).tolist()]
+        said = self.confidence.of(self.nuclei.scores).tolist()
+        return [
+            None if kind == NucleusClass.OTHER else round(p, 4)
+            for p, kind in zip(said, self.nuclei.classes, strict=True)
+        ]
 
     @property
     def index(self) -> LabellingIndex | None:

@@ -10,7 +10,6 @@ from db.images import StoredImage, get_image, list_images
 from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, list_latest_scorings
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
-from nucleus_app.domain.oddities import is_refused
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.errors import NotFound
 from nucleus_app.reports.record import ImageRecord
@@ -45,8 +44,7 @@ class Case:
     @property
     def is_refused(self) -> bool:
         """Scored, but as no Ki67 field: nothing was counted."""
-        s = self.scoring
-        return s is not None and s.counts is not None and is_refused(s.oddities) and not s.confirmed
+        return self.scoring is not None and self.scoring.is_refused
 
     @property
     def cautions(self) -> tuple[str, ...]:
@@ -123,7 +121,7 @@ def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object
         "tiles_total": scoring.tiles_total if scoring else None,
         "seconds_left": case.seconds_left(now or datetime.now(UTC)),
         "error": scoring.error if scoring else None,
-        "counts": scoring.counts._asdict() if scoring and scoring.counts else None,
+        "counts": scoring.counts._asdict() if scoring and scoring.counts and not case.is_refused else None,
         "refused": case.is_refused,
         "index_percent": index.percent if index else None,
         "ci95_percent": [index.low_percent, index.high_percent] if index else None,

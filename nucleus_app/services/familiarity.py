@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nucleus_app.domain.oddities import Oddity, is_refused
-from nucleus_app.imaging.traits import find_odd_traits, measure_traits
+from nucleus_app.imaging.traits import find_odd_traits
 from nucleus_app.kinet.predictor import Field, Predictor
 
 SCALE_OFF = 0.7
@@ -12,7 +12,7 @@ SCALE_OFF = 0.7
 
 def find_oddities(predictor: Predictor, field: Field) -> tuple[Oddity, ...]:
     """What of a prepared image is not as in the Ki67 fields that the network was taught with."""
-    odd = find_odd_traits(measure_traits(field.rgb))
+    odd = find_odd_traits(field.rgb)
     if is_refused(odd):
         return odd
     scale = predictor.guess_scale(field)

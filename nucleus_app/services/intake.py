@@ -12,7 +12,6 @@ import numpy as np
 from db.engine import full_disk_as_error, session_scope
 from db.images import NewImage, StoredImage, add_image, get_image, is_blob_used, list_images, rename_image
 from db.scorings import find_latest_scoring, queue_scoring
-from nucleus_app.domain.oddities import is_refused
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
@@ -118,6 +117,6 @@ def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
         latest = find_latest_scoring(session, image_id)
         if latest is not None and latest.is_open and latest.pixel_size == used:
             return  # it is on its way already: pressing twice is not asking twice
-        insists = latest is not None and latest.pixel_size == used and is_refused(latest.oddities)
+        insists = latest is not None and latest.pixel_size == used and (latest.is_refused or latest.confirmed)
         scoring_id = queue_scoring(session, image_id, used, now, confirmed=insists)
         workplace.jobs.enqueue_scoring(session, scoring_id)

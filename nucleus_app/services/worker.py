@@ -72,6 +72,7 @@ class Scorer:
 
     def finish(self, scoring_id: int) -> None:
         """Join the tiles and store the result."""
+        self._refuse_other_version(scoring_id)
         version = self._predictor.version
         used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__, version.confidence)
         field = self._get_field(scoring_id)

@@ -15,7 +15,7 @@ from db.blobs import BlobStore
 from db.engine import create_store, session_scope
 from db.images import NewImage, add_image, list_images
 from db.migrate import migrate
-from db.scorings import put_tile, queue_scoring
+from db.scorings import get_scoring, put_tile, queue_scoring
 from db.tables import Table
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.scale import PixelSize
@@ -78,6 +78,34 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
     with session_scope(backup) as session:
         assert [image.label for image in list_images(session, 99)] == ["kept"]
     backup.dispose()
+
+
+OLD_ROWS = (
+    "INSERT INTO image (id, sha256, blob, label, format, width_px, height_px, notes, is_synthetic, taken_in)"
+    " VALUES (7, 's', 'b', 'kept', 'PNG', 4, 4, '[]', false, '2026-01-01 00:00:00')",
+    "INSERT INTO scoring (id, image_id, state, mpp, mpp_source, queued, positive, negative, other, thresholds)"
+    " VALUES (1, 7, 'done', 0.5, 'x', '2026-01-01 00:00:00', 1, 2, 3, '[0.3, 0.3, 0.4]')",
+    "INSERT INTO scoring (id, image_id, state, mpp, mpp_source, queued) VALUES (2, 7, 'running', 0.5, 'x', '2026-01-01 00:00:00')",
+)
+
+
+def test_scorings_of_the_first_release_are_read_after_the_upgrade(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_store(database_url)
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("0002*"))
+    with monkeypatch.context() as first_release:
+        first_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "first")
+        migrate(engine)
+    with session_scope(engine, write=True) as session:
+        for row in OLD_ROWS:
+            session.execute(text(row))
+    migrate(engine)
+    with session_scope(engine) as session:
+        done, running = (get_scoring(session, scoring_id) for scoring_id in (1, 2))
+    assert (done.counts, done.oddities, done.confirmed, done.version.confidence) == ((1, 2, 3), (), False, None)
+    assert (running.is_open, running.oddities, running.confirmed) == (True, (), False)
+    engine.dispose()
 
 
 def test_foreign_keys_are_enforced_after_a_migration(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from db.scorings import (
     start_scoring,
 )
 from db.tables import ScoringState
+from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Counts, Nuclei
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.scale import PixelSize
@@ -35,7 +36,7 @@ from nucleus_app.errors import NotFound
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NUCLEI = Nuclei.from_arrays([[1, 2], [3, 4], [5, 6]], [0, 1, 2], [0.9, 0.8, 0.7])
-VERSION = VersionUsed("base", "f" * 64, (0.3, 0.3, 0.4), "0.1.0")
+VERSION = VersionUsed("base", "f" * 64, (0.3, 0.3, 0.4), "0.1.0", Confidence(8.0, -3.0))
 NEW = NewImage("a" * 64, "b" * 64, "Case 1 – naïve 例", "PNG", 640, 480, PixelSize(0.5, "OME-XML"), ("a note",))
 
 

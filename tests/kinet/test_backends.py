@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nucleus_app.domain.agreement import compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import TORCH_CPU, open_backend, wrap_network
@@ -45,34 +46,45 @@ def test_a_network_in_memory_runs_like_its_version(side: int, tiny: Version) -> 
 
 
 def test_a_compiled_network_runs_like_the_plain_one_at_any_size(tiny: Version) -> None:
-    """What CUDA uses, here with a compiler that needs no card."""
+    """As on CUDA, in half precision, here with a compiler that needs no card."""
     network = restore_network(tiny)
-    plain, compiled = TorchBackend(network, 1.5, "cpu"), TorchBackend(network, 1.5, "cpu", compiler="aot_eager")
+    plain = TorchBackend(network, 1.5, "cpu")
+    compiled = TorchBackend(network, 1.5, "cpu", fast=True, compiler="eager")
     for side in (64, 96):
         rgb = np.random.default_rng(side).integers(0, 255, (2, side, 2 * side, 3), dtype=np.uint8)
         for first, second in zip(plain.mark(rgb, LEVELS), compiled.mark(rgb, LEVELS), strict=True):
-            assert np.abs(first.maps - second.maps).max() < 1e-4
+            assert second.maps.dtype == second.peaks.dtype == np.float32
+            assert np.abs(first.maps - second.maps).max() < 0.05
+
+
+def test_half_precision_finds_the_same_nuclei(shipped: Predictor, field: LabelledImage) -> None:
+    backend = TorchBackend(restore_network(shipped.version), 1.5, "cpu", fast=True, compiler=None)
+    assert backend.batch > 1
+    found = Predictor(shipped.version, backend).find(field.rgb, field.mpp)
+    exact = shipped.find(field.rgb, field.mpp)
+    assert compare_nuclei("half", exact, found, 1.5).detection.f1 > 0.97
+    assert len(np.unique(found.scores)) > 0.9 * len(found)  # float32, not the steps of bfloat16
 
 
 def test_a_compiler_that_fails_costs_speed_only(tiny: Version, caplog: pytest.LogCaptureFixture) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("no C compiler was found")
+        raise RuntimeError
 
     network = restore_network(tiny)
-    rgb = np.zeros((1, 64, 64, 3), np.uint8)
+    rgb = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8)
     with caplog.at_level("WARNING"):
-        marked = TorchBackend(network, 1.5, "cpu", compiler=broken).mark(rgb, LEVELS)
+        marked = TorchBackend(network, 1.5, "cpu", fast=True, compiler=broken).mark(rgb, LEVELS)
     assert "uncompiled" in caplog.text
-    assert np.array_equal(marked[0].maps, TorchBackend(network, 1.5, "cpu").mark(rgb, LEVELS)[0].maps)
+    assert np.abs(marked[0].maps - TorchBackend(network, 1.5, "cpu").mark(rgb, LEVELS)[0].maps).max() < 0.05
 
 
 def test_windows_run_together_find_what_they_find_alone(shipped: Predictor) -> None:
-    image = draw_field(FieldRecipe(width_px=600, height_px=500), np.random.default_rng(2))
+    image = draw_field(FieldRecipe(width_px=300, height_px=260), np.random.default_rng(2))
     backend = TorchBackend(restore_network(shipped.version), 1.5, "cpu")
     alone = Predictor(shipped.version, backend, core_px=128, halo_px=96).find(image.rgb, image.mpp)
     backend.batch = 3
     together = Predictor(shipped.version, backend, core_px=128, halo_px=96).find(image.rgb, image.mpp)
-    assert len(alone) == len(together) > 100
+    assert len(alone) == len(together) > 50
     assert np.abs(alone.xy - together.xy).max() < 0.01
 
 

@@ -10,8 +10,11 @@ from PIL import Image
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.imaging.stain import HAEMATOXYLIN, STAIN_MATRIX, density_to_rgb, density_to_stains, rgb_to_density
+from nucleus_app.kinet.config import SMALL
 from trainer.auxiliary import EOSIN, read_auxiliary, restain_as_ki67
 from trainer.dataset import NON_TUMOUR, TUMOUR
+from trainer.policy import TrainPolicy
+from trainer.teaching_set import UnlabelledFile, assemble
 
 EPITHELIAL = [[float(x), float(y)] for y in range(20, 100, 16) for x in range(20, 180, 16)]
 FIBROBLAST = [[float(x), 150.0] for x in range(20, 180, 20)]
@@ -73,3 +76,25 @@ def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text(json.dumps({"image": "b.png", "mpp_estimate": 0.5, "points": [[1, 2, 0]]}))
     with pytest.raises(InvalidDataset, match=r"b\.json"):
         list(read_auxiliary(tmp_path, 0.5, 0.5, 1, np.random.default_rng(0)))
+    (tmp_path / "b.json").write_text("no json")
+    with pytest.raises(InvalidDataset, match=r"b\.json"):
+        list(read_auxiliary(tmp_path, 0.5, 0.5, 1, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("text", ["field.png", "field.png:", "field.png:half", "none.png:0.5", ":0.5", ""])
+def test_an_unlabelled_image_is_named_with_its_pixel_size(text: str) -> None:
+    with pytest.raises(InvalidDataset, match="FILE:MPP"):
+        UnlabelledFile.parse(text)
+
+
+def test_unlabelled_images_need_a_teacher(folder: Path) -> None:
+    image = UnlabelledFile.parse(f"{folder / 'a.png'}:0.5")
+    with pytest.raises(InvalidDataset, match="--teacher"):
+        assemble([], SMALL, TrainPolicy(), unlabelled=[image])
+
+
+def test_auxiliary_images_join_the_teaching_set(folder: Path) -> None:
+    assert [image.name for image in assemble([], SMALL, TrainPolicy(auxiliary_variants=2), auxiliary=folder)] == [
+        "he_a",
+        "he_a",
+    ]

@@ -13,6 +13,7 @@ from PIL import Image
 
 from db.engine import session_scope
 from db.scorings import VersionUsed, finish_scoring
+from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.errors import NucleusAppError
@@ -54,7 +55,11 @@ def done_id(workplace: Workplace, image_id: int) -> int:
     scoring = get_case(workplace, image_id).scoring
     with session_scope(workplace.engine, write=True) as session:
         finish_scoring(
-            session, scoring.id, NUCLEI, VersionUsed("v", "e" * 64, (0.1, 0.2, 0.3), "0.1.0"), datetime.now(UTC)
+            session,
+            scoring.id,
+            NUCLEI,
+            VersionUsed("v", "e" * 64, (0.1, 0.2, 0.3), "0.1.0", Confidence(8.0, -3.0)),
+            datetime.now(UTC),
         )
     return image_id
 
@@ -87,7 +92,17 @@ def test_downloads_hold_the_same_numbers_and_the_research_line(client: TestClien
     rows = list(csv.DictReader(io.StringIO(csv_answer.text)))
     assert result["notice"] == RUO
     assert RUO in rows[0]
-    assert [[float(r["x_px"]), float(r["y_px"]), int(r["class"]), float(r["score"])] for r in rows] == result["nuclei"]
+    assert result["nuclei_columns"] == ["x_px", "y_px", "class", "score", "confidence"]
+    assert [
+        [float(r["x_px"]), float(r["y_px"]), int(r["class"]), float(r["score"]), float(r["confidence"] or "nan")]
+        for r in rows
+    ] == [[*row[:4], pytest.approx(np.nan if row[4] is None else row[4], nan_ok=True)] for row in result["nuclei"]]
+    # 1 / (1 + exp(-(8 · score - 3))) for tumour nuclei, none for non-tumour ones.
+    assert [row[4] for row in result["nuclei"]] == [
+        pytest.approx(0.9852, abs=1e-4),
+        pytest.approx(0.7311, abs=1e-4),
+        None,
+    ]
     assert [float(r["x_um"]) for r in rows] == pytest.approx([5.12, 15, 25], abs=0.011)
     assert result["thresholds"] == {"positive": 0.1, "negative": 0.2, "other": 0.3}
     # No label, which may be a patient's name, in the file's name.

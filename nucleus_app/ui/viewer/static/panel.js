@@ -58,6 +58,7 @@ export class Panel {
       parts.push(el('p', { class: `nv-state nv-state-${data.state.replaceAll(' ', '-')}` }, text));
       if (progress !== null) parts.push(el('progress', progress > 0 || data.tiles_total > 1 ? { value: progress, max: 1, 'aria-label': 'Tiles done' } : { 'aria-label': 'Working' }));
     }
+    if (data.refused) parts.push(el('p', { class: 'nv-refused' }, 'Not counted'));
     if (data.counts) parts.push(...this.result(data));
     if (data.warnings.length) parts.push(el('ul', { class: 'nv-warnings' }, ...data.warnings.map((w) => el('li', {}, w))));
     parts.push(el('p', { class: 'nv-scale' }, data.mpp === null
@@ -65,11 +66,10 @@ export class Panel {
       : `${number(data.width_px)} × ${number(data.height_px)} px at ${data.mpp.toPrecision(3)} µm/px (${data.mpp_source})`));
     if (data.counts) parts.push(this.downloads(data));
     this.score.replaceChildren(...parts);
-    this.showLegend(data.refused ? null : data.counts);
+    this.showLegend(data.counts);
   }
 
-  result({ counts, index_percent: index, ci95_percent: interval, sparse, refused }) {
-    if (refused) return [el('p', { class: 'nv-refused' }, 'Not counted')];
+  result({ counts, index_percent: index, ci95_percent: interval, sparse }) {
     const tumour = counts.positive + counts.negative;
     const parts = [];
     if (index !== null) {

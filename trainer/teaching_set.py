@@ -1,0 +1,65 @@
+"""Everything that one run is taught: labelled images, unlabelled ones that a teacher labels, auxiliary ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.errors import InvalidDataset
+from nucleus_app.kinet.config import KiNetConfig
+from nucleus_app.kinet.preprocess import scale_image
+from trainer.auxiliary import read_auxiliary
+from trainer.dataset import TrainingImage, prepare_training_image
+from trainer.policy import TrainPolicy
+from trainer.teacher import Teacher
+
+
+@dataclass(frozen=True, slots=True)
+class UnlabelledFile:
+    """An image without labels, and its pixel size."""
+
+    path: Path
+    mpp: float
+
+    @classmethod
+    def parse(cls, text: str) -> UnlabelledFile:
+        """``FILE:MPP``. Raises InvalidDataset."""
+        path, separator, mpp = text.rpartition(":")
+        try:
+            parsed = cls(Path(path), float(mpp))
+        except ValueError:
+            separator = ""
+        if not separator or not parsed.path.is_file():
+            raise InvalidDataset(f"{text} names no image and its µm/px: write FILE:MPP, such as field.png:0.5")
+        return parsed
+
+
+def assemble(
+    labelled: Sequence[LabelledImage],
+    config: KiNetConfig,
+    policy: TrainPolicy,
+    *,
+    teacher: Teacher | None = None,
+    unlabelled: Sequence[UnlabelledFile] = (),
+    auxiliary: Path | None = None,
+) -> list[TrainingImage]:
+    """All training images at the network's scale. A teacher refines the labels of the labelled ones."""
+    if unlabelled and teacher is None:
+        raise InvalidDataset("unlabelled images need a teacher to label them: give --teacher FILE")
+    prepared = [prepare_training_image(image, config.mpp, policy.weak_weight) for image in labelled]
+    if teacher is not None:
+        prepared = [teacher.refine(image) for image in prepared]
+        for file in unlabelled:
+            rgb = np.asarray(Image.open(file.path).convert("RGB"))
+            scaled, _ = scale_image(rgb, file.mpp, config.mpp)
+            prepared.append(teacher.label(file.path.stem, scaled, policy.unlabelled_weight))
+    if auxiliary is not None:
+        rng = np.random.default_rng(policy.seed)
+        weight, variants = policy.auxiliary_weight, policy.auxiliary_variants
+        prepared += read_auxiliary(auxiliary, config.mpp, weight, variants, rng)
+    return prepared
