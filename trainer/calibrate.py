@@ -21,15 +21,11 @@ from nucleus_app.kinet.evaluation import RadiusPx, cut
 from nucleus_app.kinet.predictor import Predictor
 
 GRID = np.round(np.arange(0.10, 0.61, 0.01), 2)
-NON_TUMOUR_FACTOR = 1.4
-"""How much higher the non-tumour threshold is. Almost no validation case labels non-tumour nuclei, so it cannot be
-calibrated; at 1 the weakly taught third class takes tumour nuclei at the rim of nests (decision 0003).
-"""
 
 
 def calibrate_thresholds(predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx) -> Thresholds:
-    """One threshold for both tumour classes, and a higher one for non-tumour: the one with the best detection F1,
-    averaged over sets (not images), so that the largest lab does not decide for the others. A set is named by the
+    """One threshold for all classes (almost no validation case labels non-tumour nuclei): the one with the best detection
+    F1, averaged over sets (not images), so that the largest lab does not decide for the others. A set is named by the
     first word of its images' names.
     """
     lowest = predictor.with_thresholds(per_class(float(GRID[0])))
@@ -93,6 +89,6 @@ def measure_reliability(
     return [Reliability(float(said[at].mean()), float(right[at].mean()), len(at)) for at in order if len(at)]
 
 
-def per_class(tumour: float) -> tuple[float, float, float]:
-    """Thresholds of the three classes for one of the tumour classes."""
-    return tumour, tumour, round(NON_TUMOUR_FACTOR * tumour, 4)
+def per_class(level: float) -> tuple[float, float, float]:
+    """The same threshold for every class."""
+    return level, level, level

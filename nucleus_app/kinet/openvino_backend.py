@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from nucleus_app.kinet.backends import MarkedMaps
-from nucleus_app.kinet.checkpoint import Version
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.kinet.proximity import Maps
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 PEAKS, ROI, FEATURES = "peaks", "roi", "features"
 SEAL_KEY = "seal"
+PREPARED_DIR = SHIPPED_WEIGHTS.parent / "openvino"
+"""Graphs of the shipped weights, made when the app is installed."""
 FORMAT = 1
 """Counts up when the graph changes, so that no old cache entry is used."""
 logger = logging.getLogger(__name__)
@@ -61,9 +63,11 @@ class OpenVinoBackend:
         name = f"{version.sha256[:24]}-{smoothing_px:g}-{FORMAT}-{ov.__version__.split('-')[0]}"
 
         def load(kind: str) -> ov.Model:
-            path = cache / f"{name}-{kind}.openvino" if cache else None
-            if path and (kept := _read(path)):
-                return kept.open()
+            file = f"{name}-{kind}.openvino"
+            path = cache / file if cache else None
+            for place in (path, PREPARED_DIR / file):
+                if place and (kept := _read(place)):
+                    return kept.open()
             from nucleus_app.kinet.network import restore_network
 
             packed = _Packed.of(convert(restore_network(version), smoothing_px, kind))
@@ -178,6 +182,7 @@ def _write(path: Path, packed: _Packed) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             save_file(packed._asdict(), Path(folder) / "m", metadata={SEAL_KEY: packed.seal})
+            (Path(folder) / "m").chmod(0o644)
             (Path(folder) / "m").replace(path)
     except (OSError, SafetensorError) as error:  # the latter is also what a full disk gives
         logger.warning("%s could not be kept (%s): the next start converts it again", path.name, error)

@@ -10,7 +10,9 @@ from nucleus_app.domain.oddities import is_refused
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage
+from nucleus_app.kinet.backends import OPENVINO
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
+from nucleus_app.kinet.openvino_backend import PREPARED_DIR
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.reports.record import ImageRecord
 from nucleus_app.services.familiarity import find_oddities
@@ -23,6 +25,11 @@ def load_predictor(settings: Settings, weights: Path | None = None) -> Predictor
     return Predictor.open(
         load_version(chosen), settings.device or None, cache=settings.data_dir / "networks", threads=settings.threads
     )
+
+
+def prepare_shipped() -> None:
+    """Make the graphs of the shipped weights once, at installation, so that no first start waits for them."""
+    Predictor.open(load_version(SHIPPED_WEIGHTS), OPENVINO, cache=PREPARED_DIR).warm_up()
 
 
 def score_image(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,10 @@ from nucleus_app.domain.agreement import compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import TORCH_CPU, open_backend, wrap_network
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, write_version
+from nucleus_app.kinet.config import Provenance
 from nucleus_app.kinet.network import restore_network
+from nucleus_app.kinet.openvino_backend import PREPARED_DIR
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.torch_backend import TorchBackend
 
@@ -88,17 +91,33 @@ def test_windows_run_together_find_what_they_find_alone(shipped: Predictor) -> N
     assert np.abs(alone.xy - together.xy).max() < 0.01
 
 
-def test_the_second_process_needs_no_torch(tmp_path: Path) -> None:
+@pytest.fixture
+def new_version() -> Version:
+    """The shipped network as a version of which nothing was kept yet."""
+    return replace(load_version(SHIPPED_WEIGHTS), sha256="1" * 64)
+
+
+def test_the_second_process_needs_no_torch(tmp_path: Path, new_version: Version) -> None:
+    write_version(tmp_path / "v.safetensors", replace(new_version, provenance=Provenance("new")))
     program = f"""
 import sys, pathlib, numpy as np
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
+from nucleus_app.kinet.checkpoint import load_version
 from nucleus_app.kinet.predictor import Predictor
-predictor = Predictor.open(load_version(SHIPPED_WEIGHTS), "cpu", cache=pathlib.Path({str(tmp_path)!r}))
+here = pathlib.Path({str(tmp_path)!r})
+predictor = Predictor.open(load_version(here / "v.safetensors"), "cpu", cache=here)
 predictor.find(np.full((64, 64, 3), 200, np.uint8), 0.5)
 print("torch" in sys.modules)
 """
     runs = [subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True) for _ in range(2)]
     assert [run.stdout.strip() for run in runs] == ["True", "False"], runs[0].stderr
+
+
+def test_the_shipped_weights_were_prepared_at_installation() -> None:
+    name = load_version(SHIPPED_WEIGHTS).sha256[:24]
+    assert {file.name.rsplit("-", 1)[1] for file in PREPARED_DIR.glob(f"{name}*")} >= {
+        "peaks.openvino",
+        "features.openvino",
+    }
 
 
 def test_nothing_is_reported_to_the_maker_of_a_library(tiny: Version, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,10 +129,12 @@ def test_nothing_is_reported_to_the_maker_of_a_library(tiny: Version, monkeypatc
     wrap_network(restore_network(tiny), 1.5, "cpu")
 
 
-def test_the_first_process_counts_like_all_later_ones(tmp_path: Path, field: LabelledImage) -> None:
-    version = load_version(SHIPPED_WEIGHTS)
+def test_the_first_process_counts_like_all_later_ones(
+    tmp_path: Path, field: LabelledImage, new_version: Version
+) -> None:
     converted, kept, unkept = (
-        Predictor.open(version, "cpu", cache=cache).find(field.rgb, field.mpp) for cache in (tmp_path, tmp_path, None)
+        Predictor.open(new_version, "cpu", cache=cache).find(field.rgb, field.mpp)
+        for cache in (tmp_path, tmp_path, None)
     )
     assert np.array_equal(converted.scores, kept.scores)
     assert np.array_equal(converted.scores, unkept.scores)
@@ -140,5 +161,5 @@ def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path, tiny: V
 
 def test_versions_do_not_share_what_was_kept(tmp_path: Path, tiny: Version) -> None:
     open_backend(tiny, "cpu", tmp_path)
-    open_backend(load_version(SHIPPED_WEIGHTS), "cpu", tmp_path)
+    open_backend(replace(tiny, sha256="2" * 64), "cpu", tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
