@@ -111,7 +111,7 @@ def _score(options: argparse.Namespace, settings: Settings) -> int:
 def _summarise(record: ImageRecord) -> str:
     """The result of one image in one line."""
     if not record.counted:
-        return "not counted"
+        return "not counted (--anyway counts all the same)"
     index, counts = record.index, record.counts
     shown = (
         "no tumour nucleus"

@@ -81,7 +81,7 @@ def test_what_is_no_ki67_field_is_not_counted_unless_insisted_on(
     result = json.loads((tmp_path / "inverted.json").read_text("utf-8"))
     assert (result["counted"], result["counts"], result["nuclei"], result["index_percent"]) == (False, None, [], None)
     assert "ground is dark" in result["warnings"][0]
-    assert "--anyway" in capsys.readouterr().err
+    assert "--anyway" in capsys.readouterr().out
     assert main([*command, "--anyway"]) == 0
     insisted = json.loads((tmp_path / "inverted.json").read_text("utf-8"))["warnings"]
     assert "ground is dark" in insisted[0]
