@@ -81,10 +81,14 @@ def judge(traits: Traits) -> Oddity | None:
 
 def _spread_windows(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Windows spread evenly over an image; the whole of a small one."""
-    rows, columns = (
-        np.unique(np.linspace(0, max(0, length - WINDOW_PX), WINDOWS).astype(int)) for length in rgb.shape[:2]
-    )
+    rows, columns = (_spread_starts(length) for length in rgb.shape[:2])
     return [rgb[y : y + WINDOW_PX, x : x + WINDOW_PX] for y in rows for x in columns]
+
+
+def _spread_starts(length: int) -> list[int]:
+    """Where windows start along a side: one in the middle of a short one, up to three along a long one."""
+    spare, n = max(0, length - WINDOW_PX), min(WINDOWS, max(1, round(length / WINDOW_PX)))
+    return [spare // 2] if n == 1 else [round(spare * i / (n - 1)) for i in range(n)]
 
 
 def _measure_eosin(pixels: NDArray[np.uint8]) -> float | None:
