@@ -53,7 +53,7 @@ class StoredScoring:
     @property
     def is_refused(self) -> bool:
         """Done, but as no Ki67 field: nothing was counted, and the reader was told."""
-        return self.counts is not None and is_refused(self.oddities) and not self.confirmed
+        return self.counts is not None and is_refused(self.oddities, confirmed=self.confirmed)
 
     @property
     def is_open(self) -> bool:

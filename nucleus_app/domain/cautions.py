@@ -25,7 +25,7 @@ def list_cautions(
     ``confirmed`` says that a person had it scored although it is odd.
     """
     cautions = list(list_oddity_cautions(oddities, confirmed=confirmed))
-    if is_refused(oddities) and not confirmed:
+    if is_refused(oddities, confirmed=confirmed):
         pass  # nothing was looked for, so nothing was missed
     elif counts.tumour == 0:
         cautions.append(

@@ -39,12 +39,13 @@ SENTENCES = {
 HOW_TO_INSIST = "Nothing was counted. If the image is right all the same, press Score again."
 
 
-def is_refused(oddities: Iterable[Oddity]) -> bool:
-    return any(oddity.is_prohibitive for oddity in oddities)
+def is_refused(oddities: Iterable[Oddity], *, confirmed: bool = False) -> bool:
+    """True where nothing is counted; ``confirmed`` says that a person insists."""
+    return not confirmed and any(oddity.is_prohibitive for oddity in oddities)
 
 
 def list_oddity_cautions(oddities: Iterable[Oddity], *, confirmed: bool) -> tuple[str, ...]:
     """Sentences for the reader. ``confirmed``: a person insisted, so nuclei were counted nevertheless."""
     found = tuple(oddities)
-    refused = is_refused(found) and not confirmed
+    refused = is_refused(found, confirmed=confirmed)
     return (*(oddity.sentence for oddity in found), *((HOW_TO_INSIST,) if refused else ()))

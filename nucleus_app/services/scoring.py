@@ -50,7 +50,7 @@ def score_image(
     check_extent(image.width_px, image.height_px, used.mpp, max_megapixels)
     field = predictor.prepare(image.rgb, used.mpp)
     odd = find_oddities(predictor, field)
-    refused = is_refused(odd) and not anyway
+    refused = is_refused(odd, confirmed=anyway)
     nuclei = predictor.join(field, [] if refused else predictor.find_in_tiles(field))
     version = predictor.version
     return ImageRecord(

@@ -59,7 +59,8 @@ class Scorer:
         odd = find_oddities(self._predictor, field)
         sha256 = self._predictor.version.sha256
         with session_scope(self._workplace.engine, write=True) as session:
-            tiles = 0 if is_refused(odd) and not get_scoring(session, scoring_id).confirmed else len(field.tiles)
+            insists = get_scoring(session, scoring_id).confirmed
+            tiles = 0 if is_refused(odd, confirmed=insists) else len(field.tiles)
             start_scoring(session, scoring_id, tiles, sha256, _now(), oddities=odd)
         return tiles
 
