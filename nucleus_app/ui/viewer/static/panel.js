@@ -1,21 +1,13 @@
 // The panel beside the image: state and progress, counts, index, warnings, legend, downloads, list of cases.
 // Every text from outside goes in by textContent.
 
-import { CLASSES } from './points.js';
+import { el } from './element.js';
 import { PALETTES, TITLES, drawMark } from './palettes.js';
+import { CLASSES } from './points.js';
+import { ReviewPanel } from './reviewpanel.js';
 
 const LISTED = 300; // as many as the server lists
 const RESEARCH_USE_ONLY = 'For research use only. Not for use in diagnostic procedures.';
-
-export function el(tag, attributes = {}, ...children) {
-  const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? '' : value);
-  }
-  node.append(...children.filter((child) => child !== null && child !== undefined));
-  return node;
-}
 
 const number = (value) => value.toLocaleString('en-US');
 const percent = (value) => value.toFixed(1);
@@ -32,25 +24,36 @@ export function describeState(caseData) {
 }
 
 export class Panel {
-  /** handlers: onPalette(name), onToggle(class, shown), onOpen(id), onDismiss(). */
-  constructor(host, base, handlers) {
+  /** handlers: onPalette(name), onToggle(class, shown), onOpen(id), and those of ReviewPanel. reader: the person's name. */
+  constructor(host, base, handlers, reader) {
     Object.assign(this, { base, handlers, shown: [true, true, true], palette: 'paper' });
     this.notices = el('div', { class: 'nv-notices', role: 'alert' });
     this.score = el('section', { class: 'nv-score', 'aria-live': 'polite', 'aria-label': 'Score' });
     this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
     this.cases = el('section', { class: 'nv-cases', 'aria-label': 'Cases' });
-    host.append(this.notices, this.score, this.legend, this.cases, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
+    this.review = new ReviewPanel(handlers, reader);
+    host.append(this.notices, this.score, this.legend, this.review.node, this.cases, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
   showNotices(notices) {
-    this.notices.replaceChildren(
-      ...notices.map(({ kind, text }) =>
-        el('div', { class: `nv-notice nv-${kind}` }, el('span', {}, text),
-          el('button', { type: 'button', title: 'Dismiss', 'aria-label': 'Dismiss', onclick: (e) => e.target.parentNode.remove() }, '×'))),
-    );
+    this.notices.replaceChildren();
+    for (const { kind, text } of notices) this.addNotice(kind, text);
+  }
+
+  addNotice(kind, text) {
+    this.notices.append(el('div', { class: `nv-notice nv-${kind}` }, el('span', {}, text),
+      el('button', { type: 'button', title: 'Dismiss', 'aria-label': 'Dismiss', onclick: (e) => e.target.parentNode.remove() }, '×')));
+  }
+
+  /** Whether there is something to review. */
+  showReview(shown) {
+    this.review.node.hidden = !shown;
   }
 
   showCase(data) {
+    const shown = JSON.stringify(data);
+    if (shown === this.shownCase) return;
+    this.shownCase = shown;
     const [text, progress] = describeState(data);
     const parts = [el('h2', {}, data.label)];
     if (data.synthetic) parts.push(el('p', { class: 'nv-synthetic' }, 'Synthetic field drawn by this app. No patient.'));
@@ -69,16 +72,22 @@ export class Panel {
     this.showLegend(data.counts);
   }
 
-  result({ counts, index_percent: index, ci95_percent: interval, sparse }) {
+  result({ counts, index_percent: index, ci95_percent: interval, sparse, waiting, left_out: leftOut, edited, placed, deleted, network_counts: network }) {
     const tumour = counts.positive + counts.negative;
     const parts = [];
     if (index !== null) {
+      const range = interval && !waiting ? `95 % interval ${percent(interval[0])} to ${percent(interval[1])} % (Wilson)` : '95 % interval …';
       parts.push(
         el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, percent(index)), ' %', el('span', { class: 'nv-name' }, 'Ki67 labelling index')),
-        el('p', { class: 'nv-interval' }, `95 % interval ${percent(interval[0])} to ${percent(interval[1])} % (Wilson)`),
+        el('p', { class: 'nv-interval' }, range),
       );
     }
     parts.push(el('p', { class: 'nv-counts' }, el('strong', {}, number(counts.positive)), ' positive of ', el('strong', {}, number(tumour)), ' tumour nuclei'));
+    const changed = [[edited, 'classed or moved'], [placed, 'added'], [deleted, 'removed'], [leftOut, 'left out by regions']].filter(([n]) => n);
+    if (changed.length) {
+      const own = network && network.positive + network.negative ? ` The network alone: ${number(network.positive)} of ${number(network.positive + network.negative)}.` : '';
+      parts.push(el('p', { class: 'nv-changed' }, `By hand: ${changed.map(([n, what]) => `${number(n)} ${what}`).join(', ')}.${own}`));
+    }
     return parts;
   }
 

@@ -1,12 +1,14 @@
-// Nuclei in the browser: a struct of arrays and a uniform grid over it. No DOM in here.
+// Nuclei in the browser: a struct of arrays that can grow, and a uniform grid over it. No DOM in here.
 
 const MAGIC = 0x3143554e; // "NUC1", little-endian
 const CELL_PX = 128;
 
 export const CLASSES = ['positive', 'negative', 'other'];
+export const NETWORK = 0, EDITED = 1, PLACED = 2; // origins
+export const ABSENT = 0, COUNTED = 1, LEFT_OUT = 2; // standings
 
 export class PointStore {
-  /** Decode the server's bytes (see domain/packing.py): n, xy[2n], score[n], class[n]. */
+  /** Decode the server's bytes (see domain/packing.py): n, xy[2n], score[n], class[n]. Every candidate starts absent. */
   static decode(buffer, width, height) {
     const view = new DataView(buffer);
     if (buffer.byteLength < 8 || view.getUint32(0, true) !== MAGIC) throw new Error('these bytes are no nuclei');
@@ -25,16 +27,53 @@ export class PointStore {
   }
 
   constructor(xy, scores, classes, width, height) {
-    Object.assign(this, { xy, scores, classes, width, height, n: classes.length });
+    const n = classes.length;
+    Object.assign(this, { width, height, n, room: Math.ceil(n * 1.1) + 256 });
+    this.xy = grown(xy, 2 * this.room);
+    this.scores = grown(scores, this.room);
+    this.classes = grown(classes, this.room);
+    this.standings = new Uint8Array(this.room);
+    this.origins = new Uint8Array(this.room);
     this.columns = Math.max(1, Math.ceil(width / CELL_PX));
     this.rows = Math.max(1, Math.ceil(height / CELL_PX));
     this.cells = new Map();
-    for (let i = 0; i < this.n; i++) {
-      const key = this.key(xy[2 * i], xy[2 * i + 1]);
-      const cell = this.cells.get(key);
-      if (cell) cell.push(i);
-      else this.cells.set(key, [i]);
+    for (let i = 0; i < n; i++) this.enter(i);
+  }
+
+  /** A new nucleus, absent until someone says otherwise; returns its index. */
+  insert(x, y, kind, score) {
+    if (this.n === this.room) {
+      this.room *= 2;
+      for (const name of ['scores', 'classes', 'standings', 'origins']) this[name] = grown(this[name], this.room);
+      this.xy = grown(this.xy, 2 * this.room);
     }
+    const i = this.n++;
+    this.xy[2 * i] = x;
+    this.xy[2 * i + 1] = y;
+    this.classes[i] = kind;
+    this.scores[i] = score;
+    this.enter(i);
+    return i;
+  }
+
+  moveTo(i, x, y) {
+    if (this.xy[2 * i] === Math.fround(x) && this.xy[2 * i + 1] === Math.fround(y)) return;
+    const cell = this.cells.get(this.keyOf(i));
+    cell.splice(cell.indexOf(i), 1);
+    this.xy[2 * i] = x;
+    this.xy[2 * i + 1] = y;
+    this.enter(i);
+  }
+
+  enter(i) {
+    const key = this.keyOf(i);
+    const cell = this.cells.get(key);
+    if (cell) cell.push(i);
+    else this.cells.set(key, [i]);
+  }
+
+  keyOf(i) {
+    return this.key(this.xy[2 * i], this.xy[2 * i + 1]);
   }
 
   key(x, y) {
@@ -55,4 +94,30 @@ export class PointStore {
       }
     }
   }
+
+  /** Indices of all nuclei, absent ones too, inside a rectangle. */
+  *within(left, top, right, bottom) {
+    for (const cell of this.cellsIn(left, top, right, bottom)) {
+      for (const i of cell) {
+        const x = this.xy[2 * i], y = this.xy[2 * i + 1];
+        if (x >= left && x <= right && y >= top && y <= bottom) yield i;
+      }
+    }
+  }
+
+  /** The nearest nucleus within reach for which accept(i) holds, or -1. */
+  nearest(x, y, reach, accept) {
+    let best = -1, least = reach * reach;
+    for (const i of this.within(x - reach, y - reach, x + reach, y + reach)) {
+      const d = (this.xy[2 * i] - x) ** 2 + (this.xy[2 * i + 1] - y) ** 2;
+      if (d <= least && accept(i)) [best, least] = [i, d];
+    }
+    return best;
+  }
+}
+
+function grown(array, room) {
+  const larger = new array.constructor(room);
+  larger.set(array);
+  return larger;
 }

@@ -1,15 +1,25 @@
-// The viewer: OpenSeadragon, the overlay of nuclei, the panel. Talks to our own routes by fetch; Gradio only says
+// The viewer: OpenSeadragon, the layers over it, the tools, the panel. Talks to our own routes by fetch; Gradio only says
 // which case is open and brings notices.
 
+import { Actions } from './actions.js';
+import { CursorLayer } from './cursor.js';
+import { describe, placeOf } from './history.js';
+import { Keys, KeySheet } from './keys.js';
 import { Overlay } from './overlay.js';
-import { PALETTES } from './palettes.js';
+import { NOUNS, PALETTES } from './palettes.js';
 import { Panel } from './panel.js';
-import { PointStore } from './points.js';
+import { ABSENT, PointStore } from './points.js';
+import { RegionLayer } from './regionlayer.js';
+import { Review } from './review.js';
 import { drawBar } from './scalebar.js';
+import { Session } from './session.js';
+import { Toolbar } from './toolbar.js';
+import { Tools } from './tools.js';
+import { findView, keepView } from './views.js';
 
-const BUSY_MS = 700, IDLE_MS = 8000, MARK_UM = 2.6;
+const BUSY_MS = 700, IDLE_MS = 8000, MARK_UM = 2.6, CLOSE_PX_PER_UM = 5;
 const BUSY = ['queued', 'running'];
-const PALETTE_KEY = 'nucleus:palette';
+const PALETTE_KEY = 'nucleus:palette', READER_KEY = 'nucleus:reader';
 
 export function mount({ element, props, trigger, watch, base }) {
   return new Viewer(element, props, trigger, watch, base);
@@ -17,33 +27,70 @@ export function mount({ element, props, trigger, watch, base }) {
 
 class Viewer {
   constructor(element, props, trigger, watch, base) {
-    Object.assign(this, { element, props, trigger, base, points: PointStore.empty(), openId: null, shownScoring: null, list: [] });
+    const points = PointStore.empty();
+    Object.assign(this, { element, props, trigger, base, points, review: new Review(points, [1, 1, 1]), session: null, openId: null, list: [], suggestion: null });
     this.root = element.querySelector('.nv-root');
-    const stage = element.querySelector('.nv-stage');
+    this.stage = element.querySelector('.nv-stage');
     this.osd = window.OpenSeadragon({
-      element: stage, prefixUrl: '', showNavigationControl: false, showNavigator: true, navigatorPosition: 'TOP_RIGHT',
+      element: this.stage, prefixUrl: '', showNavigationControl: false, showNavigator: true, navigatorPosition: 'TOP_RIGHT',
       navigatorSizeRatio: 0.16, navigatorAutoFade: false, drawer: 'canvas', keyboardNavEnabled: false, animationTime: 0.25, maxZoomPixelRatio: 8,
-      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, imageLoaderLimit: 6,
+      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsPen: { clickToZoom: false, dblClickToZoom: false }, imageLoaderLimit: 6,
     });
+    this.keys = new Keys();
+    this.regions = new RegionLayer(this.osd.canvas);
     this.overlay = new Overlay(this.osd.canvas);
+    this.cursor = new CursorLayer(this.osd.canvas);
+    this.tools = new Tools(this);
     this.bar = document.createElement('div');
     this.bar.className = 'nv-bar';
-    stage.appendChild(this.bar);
-    this.panel = new Panel(element.querySelector('.nv-panel'), base, {
+    this.live = document.createElement('div');
+    this.live.className = 'nv-say';
+    this.live.setAttribute('role', 'status');
+    this.stage.append(this.bar, this.live);
+    this.actions = new Actions(this, this.keys);
+    this.toolbar = new Toolbar(this.stage, this.keys, {
+      act: (action) => { this.actions.act(action); this.root.focus({ preventScroll: true }); },
+      onLabel: (label) => { this.tools.label = label; this.onTool(); this.root.focus({ preventScroll: true }); },
+      onBrush: (factor) => this.tools.resizeBrush(factor),
+    });
+    this.sheet = new KeySheet(this.root, this.keys);
+    this.keys.onChange = () => this.onTool();
+    this.panel = new Panel(element.querySelector('.nv-panel'), base, this.panelHandlers(), this.reader());
+    this.panel.palette = PALETTES[localStorage.getItem(PALETTE_KEY)] ? localStorage.getItem(PALETTE_KEY) : 'paper';
+    this.setPalette(this.panel.palette);
+    this.listen(watch);
+    this.onValue();
+  }
+
+  listen(watch) {
+    this.osd.addHandler('update-viewport', () => this.draw());
+    this.osd.addHandler('resize', () => requestAnimationFrame(() => this.draw()));
+    this.osd.addHandler('animation-finish', () => this.data && keepView(this.data.blob, this.osd.viewport.getBounds()));
+    this.actions.listen(this.root);
+    window.addEventListener('beforeunload', (event) => { if (this.session?.outbox.pending) event.preventDefault(); });
+    this.stage.addEventListener('pointerdown', (event) => { if (!event.target.closest('button, input, select')) this.root.focus({ preventScroll: true }); }, true);
+    watch('value', () => this.onValue());
+  }
+
+  panelHandlers() {
+    return {
       onPalette: (name) => this.setPalette(name),
       onToggle: (kind, shown) => { this.overlay.shown[kind] = shown; this.draw(); },
       onOpen: (id) => { this.open(id); this.trigger('select', { id }); },
-    });
-    this.panel.palette = PALETTES[localStorage.getItem(PALETTE_KEY)] ? localStorage.getItem(PALETTE_KEY) : 'paper';
-    this.overlay.setColours(PALETTES[this.panel.palette].colours);
-    this.osd.addHandler('update-viewport', () => this.draw());
-    this.osd.addHandler('resize', () => requestAnimationFrame(() => this.draw()));
-    this.root.addEventListener('keydown', (event) => this.onKey(event));
-    this.root.addEventListener('keyup', (event) => { if (event.key.toLowerCase() === 'h') this.hide(false); });
-    this.root.addEventListener('focusout', () => this.hide(false));
-    stage.addEventListener('pointerdown', () => this.root.focus({ preventScroll: true }), true);
-    watch('value', () => this.onValue());
-    this.onValue();
+      onCut: (kind, level, done) => this.setCut(kind, level, done),
+      onUndo: (edit) => { this.session.turn(edit); this.onEdited(); },
+      onLook: (edit) => { const place = placeOf(edit, this.review); if (place) this.lookAt(place.x, place.y); },
+      onWalk: (step) => this.walk(step),
+      onAgree: () => this.tools.agree(),
+      onSuggest: () => this.suggest(),
+      onAccept: () => { const { suggestion } = this; this.suggestion = null; this.commit(suggestion); this.panel.review.showSuggestion('done', false); },
+      onDismiss: () => { this.suggestion = null; this.draw(); this.panel.review.showSuggestion('done', false); },
+      onReader: (name) => localStorage.setItem(READER_KEY, name),
+    };
+  }
+
+  reader() {
+    return localStorage.getItem(READER_KEY) ?? '';
   }
 
   /** Gradio's message: {image, notices, rev}. Python always raises rev, so that the same case can be opened again. */
@@ -54,16 +101,27 @@ class Viewer {
     this.refresh();
   }
 
+  // Cases
+
   async open(id) {
     if (id === this.openId) return this.refresh();
     this.openId = id;
-    this.shownScoring = null;
-    this.points = PointStore.empty();
-    Object.assign(this.root.dataset, { image: id, ready: '', n: 0 });
+    this.leaveSession();
+    Object.assign(this.root.dataset, { image: id });
     const url = new URL(window.location.href);
     url.searchParams.set('image', id);
     window.history.replaceState(window.history.state, '', url);
     return this.refresh();
+  }
+
+  leaveSession() {
+    this.session?.close();
+    this.points = PointStore.empty();
+    Object.assign(this, { session: null, review: new Review(this.points, [1, 1, 1]), suggestion: null });
+    this.tools.reset();
+    Object.assign(this.root.dataset, { ready: '', n: 0 });
+    this.regions.update([]);
+    this.draw();
   }
 
   /** Read the cases, show the open one, fetch its nuclei when a new scoring is done; again soon while one is busy. */
@@ -89,31 +147,166 @@ class Viewer {
   }
 
   async showCase(data) {
-    const text = JSON.stringify(data);
-    if (text !== this.shownText) {
-      this.shownText = text;
-      this.data = data;
-      this.panel.showCase(data);
-    }
+    this.data = data;
     this.root.dataset.state = data.state;
     if (this.root.dataset.open !== String(data.id)) {
       this.root.dataset.open = data.id;
-      this.osd.addOnceHandler('open', () => this.draw());
+      this.regions.setSize(data.width_px, data.height_px);
+      this.osd.addOnceHandler('open', () => this.restoreView(data));
       this.osd.open(`${this.base}nucleus/tiles/${data.blob}/${data.id}.dzi`);
     }
-    if (data.scoring !== this.shownScoring && this.points.n) {
-      this.points = PointStore.empty(); // nuclei of an earlier scoring would contradict the numbers
-      this.draw();
-    }
-    if (data.state !== 'done' || data.scoring === this.shownScoring) return;
-    const answer = await fetch(`${this.base}nucleus/api/images/${data.id}/nuclei`, { cache: 'no-store' });
-    if (!answer.ok) throw new Error(`nuclei: ${answer.status}`);
-    const points = PointStore.decode(await answer.arrayBuffer(), data.width_px, data.height_px);
-    if (data.id !== this.openId) return;
-    this.points = points;
-    this.shownScoring = data.scoring;
+    if (this.session && data.scoring !== this.session.scoring) this.leaveSession(); // its nuclei would contradict the numbers
+    if (data.state === 'done' && !data.refused && !this.session) await this.startSession(data);
+    this.showNumbers();
+  }
+
+  restoreView(data) {
+    const view = findView(data.blob);
+    if (view) this.osd.viewport.fitBounds(new window.OpenSeadragon.Rect(...view), true);
     this.draw();
-    Object.assign(this.root.dataset, { n: points.n, ready: data.scoring });
+  }
+
+  async startSession(data) {
+    const session = await Session.open(this.base, data, {
+      onChange: (answer) => this.onSynced(answer),
+      onRefused: (text) => { this.panel.addNotice('error', text); this.onEdited(); },
+      onStale: (text) => { this.panel.addNotice('error', text); this.refresh(); },
+      reader: () => this.reader(),
+    });
+    if (data.id !== this.openId || this.session) return;
+    Object.assign(this, { session, points: session.points, review: session.review });
+    this.panel.review.setUpCuts(data.floors, data.thresholds);
+    this.panel.review.showSuggestion('none', false);
+    session.start();
+    this.onEdited();
+    this.root.dataset.ready = data.scoring;
+  }
+
+  // Edits
+
+  commit(op) {
+    if (!this.session) return this.say('There is nothing to correct yet: score the image first.');
+    this.session.commit(op);
+    this.onEdited();
+  }
+
+  /** After any change of the fold, own or others'. */
+  onEdited() {
+    this.regions.update(this.review.regions);
+    this.draw();
+    this.showNumbers();
+    this.showSaved();
+  }
+
+  onSynced(answer) {
+    if (!this.session) return;
+    if (answer?.edits.length) this.onEdited();
+    this.showSaved();
+    this.root.dataset.agrees = this.session.agrees ? 'yes' : 'no';
+    if (!this.session.agrees) this.leaveSession(); // read everything anew rather than show a wrong count
+  }
+
+  showNumbers() {
+    const { data, session } = this;
+    if (!data) return;
+    const numbers = session?.numbers ?? {};
+    this.panel.showCase({ ...data, ...numbers, warnings: numbers.warnings ?? data.warnings });
+    this.panel.showReview(session !== null);
+    if (!session) return;
+    this.root.dataset.n = this.review.counts.reduce((sum, n) => sum + n, 0);
+    this.panel.review.showCuts(NOUNS.map((_, kind) => this.review.cut(kind)));
+    this.panel.review.showDoubt(session.score.open, this.tools.focus >= 0 && session.at >= 0 ? session.at + 1 : null);
+    this.panel.review.showHistory(this.review, session.outbox.author);
+  }
+
+  showSaved() {
+    const { outbox } = this.session ?? {};
+    if (!outbox) return;
+    Object.assign(this.root.dataset, { pending: outbox.pending, rev: outbox.rev });
+    this.panel.review.showSaved(outbox);
+    if (!outbox.pending) this.showNumbers();
+  }
+
+  step(op) {
+    const edit = this.session?.step(op);
+    this.say(edit ? `${op === 'undo' ? 'Undid' : 'Did again'}: ${describe(edit, this.review)}` : `Nothing to ${op}.`);
+    if (edit) this.onEdited();
+  }
+
+  /** While a slider moves the cut is only shown; when it rests it is an edit. */
+  setCut(kind, level, done) {
+    if (!this.session) return;
+    if (done) return this.commit({ op: 'cut', c: kind, level });
+    this.review.preview(kind, level);
+    this.draw();
+    this.showNumbers();
+  }
+
+  async suggest() {
+    const { session } = this;
+    const url = `${session.url}/roi`;
+    this.panel.review.showSuggestion('running', false);
+    try {
+      let answer = await (await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).json();
+      while (answer.state === 'running' && this.session === session) {
+        await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
+        answer = await (await fetch(url, { cache: 'no-store' })).json();
+      }
+      if (this.session !== session) return;
+      if (answer.state !== 'done') throw new Error(answer.detail ?? 'the worker could not do it');
+      this.suggestion = { op: 'region', label: 'tumour', shape: 'cells', ...answer.cells };
+    } catch (error) {
+      this.panel.addNotice('error', `The network's map did not come: ${error.message}.`);
+    }
+    this.panel.review.showSuggestion('done', this.suggestion !== null);
+    this.draw();
+  }
+
+  // Looking
+
+  /** Show the next or previous doubtful nucleus. */
+  walk(step) {
+    const i = this.session ? this.session.walk(step) : -1;
+    Object.assign(this.tools, { focus: i, follows: 'focus' });
+    if (i < 0) {
+      this.say('No doubtful nucleus is left open.');
+      this.draw();
+      return this.showNumbers();
+    }
+    this.lookAt(this.points.xy[2 * i], this.points.xy[2 * i + 1]);
+    const what = this.points.standings[i] === ABSENT ? `not counted, perhaps ${NOUNS[this.points.classes[i]]}` : NOUNS[this.points.classes[i]];
+    this.say(`Doubtful nucleus ${this.session.at + 1} of ${this.session.doubtful.length}: ${what}`);
+    this.showNumbers();
+  }
+
+  /** Bring a place to the middle, close enough to judge a nucleus. */
+  lookAt(x, y) {
+    const { viewport } = this.osd, item = this.osd.world.getItemAt(0);
+    const perUm = this.view.scale / (this.data?.mpp || 0.5);
+    if (perUm < CLOSE_PX_PER_UM) viewport.zoomBy(CLOSE_PX_PER_UM / perUm, null, true);
+    viewport.panTo(item.imageToViewportCoordinates(x + 0.5, y + 0.5), true);
+    viewport.applyConstraints(true);
+    this.draw();
+  }
+
+  say(text) {
+    this.live.textContent = text;
+  }
+
+  isVisible(i) {
+    return this.overlay.isShown(this.points, i);
+  }
+
+  get mpp() {
+    return this.data?.mpp || 0.5;
+  }
+
+  get width() {
+    return this.data?.width_px ?? 1;
+  }
+
+  get height() {
+    return this.data?.height_px ?? 1;
   }
 
   draw() {
@@ -123,41 +316,58 @@ class Viewer {
     const origin = this.osd.viewport.pixelFromPoint(item.imageToViewportCoordinates(0, 0), true);
     const far = this.osd.viewport.pixelFromPoint(item.imageToViewportCoordinates(1000, 0), true);
     const scale = (far.x - origin.x) / 1000;
-    const mpp = this.data?.mpp;
-    const radius = Math.max(1.2, Math.min(9, (MARK_UM / (mpp || 0.5)) * scale));
+    const radius = Math.max(1.2, Math.min(9, (MARK_UM / this.mpp) * scale));
     this.view = { width: size.x, height: size.y, ratio: window.devicePixelRatio || 1, scale, x: origin.x, y: origin.y, radius };
     this.overlay.draw(this.points, this.view);
-    drawBar(this.bar, mpp ? scale / mpp : 0);
+    this.repaintRegions();
+    drawBar(this.bar, this.data?.mpp ? scale / this.data.mpp : 0);
+  }
+
+  repaintRegions() {
+    if (!this.view) return;
+    this.regions.draw(this.view, this.overlay.hidden ? null : this.tools.draft, this.suggestion);
+    this.repaint();
+  }
+
+  /** The pointer's layer alone. */
+  repaint() {
+    if (this.view) this.cursor.draw(this.points, this.view, this.tools);
   }
 
   setPalette(name) {
     localStorage.setItem(PALETTE_KEY, name);
     this.root.dataset.palette = name;
     this.overlay.setColours(PALETTES[name].colours);
+    this.onTool();
     this.draw();
+  }
+
+  onTool() {
+    const { tool, kind, label, brushUm, selection } = this.tools;
+    this.root.dataset.tool = tool;
+    this.root.dataset.kind = kind;
+    const counts = selection.size ? [0, 0, 0] : null;
+    for (const i of selection) counts[this.points.classes[i]]++;
+    this.root.dataset.selected = selection.size;
+    this.toolbar.show({ tool, kind, label, brushUm, selection: counts, colours: this.overlay.colours });
+  }
+
+  onSelection() {
+    this.onTool();
   }
 
   hide(hidden) {
     if (this.overlay.hidden === hidden) return;
     this.overlay.hidden = hidden;
     this.root.dataset.hidden = hidden;
+    this.regions.canvas.hidden = this.cursor.canvas.hidden = hidden;
     this.draw();
   }
 
-  onKey(event) {
-    if (event.target.matches('input, textarea, select, [contenteditable]') || event.ctrlKey || event.metaKey || event.altKey) return;
-    const key = event.key.toLowerCase();
-    const pan = { arrowleft: [-0.1, 0], arrowright: [0.1, 0], arrowup: [0, -0.1], arrowdown: [0, 0.1] }[key];
-    const viewport = this.osd.viewport;
-    if (key === 'h') this.hide(true);
-    else if (key === 'f' || key === '0') viewport.goHome();
-    else if (key === '+' || key === '=') viewport.zoomBy(1.5);
-    else if (key === '-') viewport.zoomBy(1 / 1.5);
-    else if (pan) viewport.panBy(new window.OpenSeadragon.Point(...pan).divide(viewport.getZoom(true)));
-    else return;
-    viewport.applyConstraints();
-    event.preventDefault();
-    event.stopPropagation();
+  pan(held) {
+    this.tools.panning = held;
+    this.root.dataset.panning = held;
+    this.repaint();
   }
 
   async json(path) {

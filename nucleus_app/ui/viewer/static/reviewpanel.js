@@ -1,0 +1,103 @@
+// The part of the panel that is about reviewing: saved mark, doubtful nuclei, thresholds, regions, history.
+
+import { el } from './element.js';
+import { describe } from './history.js';
+import { NOUNS } from './palettes.js';
+
+const LISTED = 200;
+const number = (value) => value.toLocaleString('en-US');
+const clock = (date) => date.toLocaleTimeString('en-GB');
+
+export class ReviewPanel {
+  /** handlers: onCut(kind, level, done), onUndo(key), onLook(edit), onWalk(step), onAgree(), onSuggest(), onAccept(), onDismiss(), onReader(name). */
+  constructor(handlers, reader) {
+    this.handlers = handlers;
+    this.saved = el('p', { class: 'nv-saved', role: 'status' });
+    this.doubtText = el('p', {});
+    this.doubt = section('Doubtful nuclei', true, this.doubtText,
+      el('p', { class: 'nv-row' }, button('Previous', () => handlers.onWalk(-1), 'Shift+N'), button('Next', () => handlers.onWalk(1), 'N'), button('Agree', () => handlers.onAgree(), 'Enter')));
+    this.sliders = el('div', {});
+    this.cuts = section('Thresholds', false, this.sliders, el('p', { class: 'nv-hint' }, 'Network nuclei below a class’s threshold do not count. What a person placed or classed stays.'));
+    this.regionText = el('p', { class: 'nv-hint' }, 'Nuclei in non-tumour and excluded regions are shown pale and not counted. Tumour and reviewed areas teach the network.');
+    this.suggestion = el('p', { class: 'nv-row' });
+    this.regions = section('Regions', false, this.regionText, this.suggestion);
+    this.list = el('ol', { class: 'nv-history' });
+    this.historyTitle = el('summary', {}, 'History');
+    this.history = el('details', { class: 'nv-section', ontoggle: () => this.showHistory(this.review) }, this.historyTitle, this.list);
+    const name = el('input', { type: 'text', maxlength: 60, value: reader, placeholder: 'your name or initials', 'aria-label': 'Reader', onchange: (e) => handlers.onReader(e.target.value.trim()) });
+    this.node = el('section', { class: 'nv-review', 'aria-label': 'Review' }, this.saved, this.doubt, this.cuts, this.regions, this.history,
+      el('label', { class: 'nv-reader' }, 'Reader', name));
+    this.showSuggestion('none', false);
+  }
+
+  /** Whether everything is on the server. */
+  showSaved({ pending, failing, savedAt, unkept }) {
+    const unsaved = `${number(pending)} edit${pending === 1 ? '' : 's'} not saved yet`;
+    const kept = unkept ? 'This browser cannot keep them either: leave the page open.' : 'They are kept in this browser and sent as soon as the server answers.';
+    this.saved.className = `nv-saved${pending && failing ? ' nv-unsaved' : ''}`;
+    if (pending && failing) this.saved.textContent = `${unsaved}. ${kept}`;
+    else if (pending) this.saved.textContent = 'saving…';
+    else this.saved.textContent = savedAt ? `saved ${clock(savedAt)}` : 'every edit is saved by itself';
+  }
+
+  /** open: { n, low_percent, high_percent } from the server; at: place in the queue, or null. */
+  showDoubt(open, at) {
+    if (!open || !open.n) {
+      this.doubtText.textContent = 'None is left open.';
+      return;
+    }
+    const range = open.low_percent === null || open.low_percent === undefined ? '' : ` If all were otherwise, the index would lie between ${open.low_percent.toFixed(1)} and ${open.high_percent.toFixed(1)} %.`;
+    this.doubtText.textContent = `${at === null ? '' : `At ${at}. `}${number(open.n)} open, least sure first.${range}`;
+  }
+
+  /** Build the sliders of a scoring. */
+  setUpCuts(floors, thresholds) {
+    this.inputs = NOUNS.map((noun, kind) => {
+      const value = el('output', {});
+      const input = el('input', { type: 'range', min: floors[kind].toFixed(2), max: 0.95, step: 0.01, 'aria-label': `Threshold of ${noun} nuclei`, 'data-cut': kind });
+      input.addEventListener('input', () => this.handlers.onCut(kind, Number(input.value), false));
+      input.addEventListener('change', () => this.handlers.onCut(kind, Number(input.value), true));
+      const back = el('button', { type: 'button', title: 'Back to the network’s own', 'aria-label': `Back to the network’s own threshold for ${noun}`, onclick: () => this.handlers.onCut(kind, thresholds[kind], true) }, '↺');
+      return { input, value, back, own: thresholds[kind], row: el('label', { class: 'nv-cut' }, el('span', {}, noun), input, value, back) };
+    });
+    this.sliders.replaceChildren(...this.inputs.map(({ row }) => row));
+  }
+
+  showCuts(levels) {
+    this.inputs?.forEach(({ input, value, back, own }, kind) => {
+      if (document.activeElement !== input || Number(input.value) !== Number(levels[kind].toFixed(2))) input.value = levels[kind].toFixed(2);
+      value.textContent = levels[kind].toFixed(2);
+      back.disabled = Math.abs(levels[kind] - own) < 0.005;
+    });
+  }
+
+  /** state of the network's own map: none, running, done; shown: whether it lies over the image. */
+  showSuggestion(state, shown) {
+    if (shown) this.suggestion.replaceChildren(button('Accept as tumour', () => this.handlers.onAccept()), button('Dismiss', () => this.handlers.onDismiss()));
+    else if (state === 'running') this.suggestion.replaceChildren('The network is looking for tumour…');
+    else this.suggestion.replaceChildren(button('Show where the network sees tumour', () => this.handlers.onSuggest()));
+  }
+
+  showHistory(review, author) {
+    this.review = review;
+    this.author = author ?? this.author;
+    const edits = review ? review.inOrder() : [];
+    this.historyTitle.textContent = edits.length ? `History (${number(edits.length)})` : 'History';
+    if (!this.history.open) return;
+    this.list.replaceChildren(...edits.slice(-LISTED).reverse().map((edit) => {
+      const isEdit = edit.op.op !== 'undo' && edit.op.op !== 'redo';
+      const own = edit.author === this.author;
+      return el('li', { class: edit.undone ? 'nv-undone' : null },
+        el('button', { type: 'button', class: 'nv-line', onclick: () => this.handlers.onLook(edit) }, el('time', {}, edit.at ? clock(new Date(edit.at)) : ''), ` ${edit.reader || (own ? 'you' : 'another reader')}: ${describe(edit, review)}`),
+        isEdit && own ? el('button', { type: 'button', class: 'nv-undo', onclick: () => this.handlers.onUndo(edit) }, edit.undone ? 'redo' : 'undo') : null);
+    }));
+  }
+}
+
+function section(title, open, ...children) {
+  return el('details', { class: 'nv-section', open }, el('summary', {}, title), ...children);
+}
+
+function button(text, act, key) {
+  return el('button', { type: 'button', title: key ? `${text} (${key})` : null, onclick: act }, text);
+}

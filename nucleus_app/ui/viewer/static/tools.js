@@ -1,0 +1,304 @@
+// What the pointer and the keys do to nuclei and regions. Turns gestures into edits; knows nothing of the server.
+
+import { ABSENT, NETWORK } from './points.js';
+import { inPolygon } from './regions.js';
+
+export const SLACK_PX = 6; // a hand shakes, a pen more
+const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 8000, MOST_IDS = 200_000;
+export const LABELS = ['tumour', 'non-tumour', 'exclude', 'reviewed'];
+const DRAWING = ['rectangle', 'lasso', 'brush', 'eraser'];
+
+export class Tools {
+  /**
+   * stage: { osd, points, review, view, mpp, width, height, commit(op), draw(), repaint(), repaintRegions(), isVisible(i),
+   * onTool(), onSelection(), walk(step) }. repaint draws the pointer's layer, draw everything.
+   */
+  constructor(stage) {
+    Object.assign(this, { stage, tool: 'pan', kind: 0, label: 'tumour', brushUm: 20, crosshair: false, panning: false });
+    this.reset();
+    const { osd } = stage;
+    osd.addHandler('canvas-press', (event) => this.onPress(event));
+    osd.addHandler('canvas-drag', (event) => this.onDrag(event));
+    osd.addHandler('canvas-release', (event) => this.onRelease(event));
+    osd.addHandler('canvas-click', (event) => { event.preventDefaultAction = true; });
+    osd.addHandler('canvas-double-click', (event) => this.onDoubleClick(event));
+    osd.canvas.addEventListener('pointermove', (event) => this.onMove(event));
+    osd.canvas.addEventListener('pointerleave', () => this.onLeave());
+  }
+
+  /** Forget all that belongs to one image. */
+  reset() {
+    Object.assign(this, { hover: -1, focus: -1, selection: new Set(), drawing: null, draft: null, press: null, pointer: null, follows: 'pointer' });
+  }
+
+  choose(tool) {
+    this.tool = tool;
+    this.drawing = this.draft = null;
+    this.stage.repaint();
+    this.stage.onTool();
+  }
+
+  get brush() {
+    if (!['brush', 'eraser'].includes(this.tool) || !this.pointer || this.panning) return null;
+    return { ...this.pointer, r: this.brushUm / this.stage.mpp };
+  }
+
+  /** Position in the viewer → image pixels, two decimals, inside the image. */
+  toImage(position) {
+    const { view, width, height } = this.stage;
+    const round = (value, length) => Math.round(Math.min(length - 0.5, Math.max(-0.5, value)) * 100) / 100;
+    return { x: round((position.x - view.x) / view.scale - 0.5, width), y: round((position.y - view.y) / view.scale - 0.5, height) };
+  }
+
+  /** The visible nucleus at a place, or -1. */
+  pick({ x, y }) {
+    const { points, view } = this.stage;
+    return points.nearest(x, y, Math.max(PICK_PX, view.radius * 1.2) / view.scale, (i) => this.stage.isVisible(i));
+  }
+
+  // Pointer
+
+  onMove(event) {
+    const box = this.stage.osd.canvas.getBoundingClientRect();
+    this.moveTo({ x: event.clientX - box.left, y: event.clientY - box.top });
+  }
+
+  moveTo(position) {
+    this.pointer = this.toImage(position);
+    if (this.press) return this.stage.repaint();
+    const hover = DRAWING.includes(this.tool) ? -1 : this.pick(this.pointer);
+    this.follows = 'pointer';
+    if (hover === this.hover && !this.brush) return;
+    this.hover = hover;
+    this.stage.repaint();
+  }
+
+  onLeave() {
+    Object.assign(this, { hover: -1, pointer: null });
+    this.stage.repaint();
+  }
+
+  onPress({ position, originalEvent }) {
+    const at = this.toImage(position);
+    const { shiftKey, altKey } = originalEvent;
+    this.press = { position, at, moved: false, on: this.pick(at), shiftKey, altKey };
+    if (this.panning) return;
+    if (this.tool === 'brush' || this.tool === 'eraser') this.beginStroke(at, altKey);
+    else if (this.tool === 'lasso' || this.tool === 'rectangle') this.drawing = { pts: [at.x, at.y], closed: true };
+  }
+
+  onDrag(event) {
+    const { press } = this;
+    if (!press) return;
+    const away = Math.hypot(event.position.x - press.position.x, event.position.y - press.position.y) > SLACK_PX;
+    press.moved ||= away;
+    const at = this.toImage(event.position);
+    const draws = !this.panning && DRAWING.includes(this.tool);
+    const drags = !this.panning && this.tool === 'point' && press.on >= 0;
+    if (draws || drags || (!press.moved && !this.panning && this.tool !== 'pan')) event.preventDefaultAction = true;
+    if (draws) this.draw(at);
+    else if (drags && press.moved) {
+      this.drawing = { pts: [press.at.x, press.at.y, at.x, at.y] };
+      this.stage.repaint();
+    }
+  }
+
+  onRelease({ position }) {
+    const { press, drawing } = this;
+    this.press = null;
+    if (!press || this.panning) return;
+    const at = this.toImage(position);
+    if (this.draft && this.tool !== 'polygon') return this.endStroke();
+    if (this.tool === 'lasso' || this.tool === 'rectangle') {
+      this.drawing = null;
+      if (press.moved) this.selectInside(drawing.pts, press);
+      else this.select([], press);
+    } else if (!press.moved) this.click(press.at, press);
+    else if (this.tool === 'point' && press.on >= 0) {
+      this.drawing = null;
+      this.stage.commit({ op: 'move', id: this.stage.review.idOf(press.on), x: at.x, y: at.y });
+    }
+  }
+
+  onDoubleClick(event) {
+    if (this.tool === 'pan') return;
+    event.preventDefaultAction = true;
+    if (this.tool === 'polygon') this.closePolygon();
+  }
+
+  /** A click, or Enter at the crosshair. */
+  click(at, { shiftKey = false, altKey = false } = {}) {
+    const on = this.pick(at);
+    if (this.tool === 'polygon') return this.addCorner(at);
+    if (this.tool !== 'point') return this.select(on < 0 ? [] : [on], { shiftKey, altKey });
+    if (on >= 0) return shiftKey ? this.act('delete', [on]) : this.act('class', [on], this.kind);
+    if (shiftKey) return;
+    const peak = altKey ? -1 : this.findPeak(at);
+    if (peak >= 0) this.act('class', [peak], this.kind);
+    else this.stage.commit({ op: 'add', x: at.x, y: at.y, c: this.kind });
+  }
+
+  /** The nearest peak of the network that does not count, within a few µm of a place, or -1. */
+  findPeak({ x, y }) {
+    const { points, review, mpp } = this.stage;
+    return points.nearest(x, y, SNAP_UM / mpp, (i) => i < review.candidates && points.standings[i] === ABSENT);
+  }
+
+  // Nuclei
+
+  /** The nuclei that a key acts on: the selection, else the one under the pointer, the crosshair or in the queue. */
+  targets() {
+    if (this.selection.size) return [...this.selection];
+    if (this.crosshair) return [this.pick(this.middle())].filter((i) => i >= 0);
+    const one = this.follows === 'focus' ? this.focus : this.hover;
+    return one >= 0 ? [one] : [];
+  }
+
+  middle() {
+    return this.toImage({ x: this.stage.view.width / 2, y: this.stage.view.height / 2 });
+  }
+
+  /** Class or delete nuclei; what changes nothing is no edit, but agreeing with the network is. */
+  act(op, indices, c) {
+    const { points, review } = this.stage;
+    const needed = indices.filter((i) => (op === 'delete'
+      ? points.standings[i] !== ABSENT || points.origins[i] === NETWORK
+      : points.standings[i] === ABSENT || points.classes[i] !== c || points.origins[i] === NETWORK));
+    for (let at = 0; at < needed.length; at += MOST_IDS) {
+      const ids = needed.slice(at, at + MOST_IDS).map((i) => review.idOf(i));
+      this.stage.commit(op === 'delete' ? { op, ids } : { op, ids, c });
+    }
+    return needed.length;
+  }
+
+  /** Key 1, 2, 3: class what is targeted, else choose the class that is added. */
+  setClass(c) {
+    const targets = this.targets();
+    if (!targets.length) {
+      this.kind = c;
+      return this.stage.onTool();
+    }
+    this.finish(() => this.act('class', targets, c));
+  }
+
+  remove() {
+    if (this.tool === 'polygon' && this.draft) return this.dropCorner();
+    const targets = this.targets();
+    if (targets.length) this.finish(() => this.act('delete', targets));
+  }
+
+  finish(act) {
+    const inQueue = !this.selection.size && !this.crosshair && this.follows === 'focus';
+    act();
+    this.selection.clear();
+    this.stage.onSelection();
+    if (inQueue) this.stage.walk(1);
+  }
+
+  /** Enter: at the crosshair a click, in the queue "as the network says". */
+  agree() {
+    if (this.tool === 'polygon' && this.draft && !this.crosshair) return this.closePolygon();
+    if (this.crosshair) return this.click(this.middle());
+    const i = this.focus;
+    if (i < 0) return;
+    const { points } = this.stage;
+    if (points.standings[i] === ABSENT) this.act('delete', [i]);
+    else this.act('class', [i], points.classes[i]);
+    this.stage.walk(1);
+  }
+
+  // Selection
+
+  select(indices, { shiftKey, altKey }) {
+    if (!shiftKey && !altKey) this.selection.clear();
+    for (const i of indices) {
+      if (altKey || (shiftKey && indices.length === 1 && this.selection.has(i))) this.selection.delete(i);
+      else this.selection.add(i);
+    }
+    this.stage.onSelection();
+    this.stage.repaint();
+  }
+
+  selectInside(pts, how) {
+    const xs = pts.filter((_, i) => i % 2 === 0), ys = pts.filter((_, i) => i % 2);
+    const box = [xs.reduce((a, b) => Math.min(a, b)), ys.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b)), ys.reduce((a, b) => Math.max(a, b))];
+    const { points } = this.stage;
+    const found = [];
+    for (const i of points.within(...box)) if (this.stage.isVisible(i) && inPolygon(pts, points.xy[2 * i], points.xy[2 * i + 1])) found.push(i);
+    this.select(found, how);
+  }
+
+  selectView() {
+    const { view, points } = this.stage;
+    const a = this.toImage({ x: 0, y: 0 }), b = this.toImage({ x: view.width, y: view.height });
+    this.select([...points.within(a.x, a.y, b.x, b.y)].filter((i) => this.stage.isVisible(i)), {});
+  }
+
+  cancel() {
+    Object.assign(this, { drawing: null, draft: null, focus: -1, follows: 'pointer' });
+    this.select([], {});
+    this.stage.draw();
+  }
+
+  // Regions and outlines
+
+  draw(at) {
+    const { drawing, draft } = this;
+    if (this.tool === 'rectangle') {
+      const [x, y] = drawing.pts;
+      drawing.pts = [x, y, at.x, y, at.x, at.y, x, at.y];
+      return this.stage.repaint();
+    }
+    const { pts } = drawing ?? draft;
+    const step = Math.max(1.5 / this.stage.view.scale, draft ? draft.r / 8 : 0);
+    if (Math.hypot(at.x - pts.at(-2), at.y - pts.at(-1)) < step) return;
+    pts.push(at.x, at.y);
+    if (!draft) return this.stage.repaint();
+    if (pts.length >= MOST_NUMBERS) {
+      const { altKey } = this.press;
+      this.endStroke();
+      this.beginStroke(at, altKey);
+    }
+    this.stage.repaintRegions();
+  }
+
+  beginStroke(at, erases) {
+    const eraser = this.label === 'reviewed' ? 'unreviewed' : 'erase';
+    const r = Math.max(0.5, Math.round((this.brushUm / this.stage.mpp) * 100) / 100);
+    this.draft = { op: 'region', label: erases || this.tool === 'eraser' ? eraser : this.label, shape: 'brush', r, pts: [at.x, at.y] };
+    this.stage.repaintRegions();
+  }
+
+  endStroke() {
+    const { draft } = this;
+    this.draft = null;
+    this.stage.commit(draft);
+  }
+
+  addCorner(at) {
+    this.draft ??= { op: 'region', label: this.label, shape: 'polygon', pts: [] };
+    const { pts } = this.draft;
+    if (pts.at(-2) !== at.x || pts.at(-1) !== at.y) pts.push(at.x, at.y);
+    this.drawing = { pts };
+    this.stage.repaintRegions();
+  }
+
+  dropCorner() {
+    this.draft.pts.splice(-2);
+    if (!this.draft.pts.length) this.draft = this.drawing = null;
+    this.stage.repaintRegions();
+  }
+
+  closePolygon() {
+    const { draft } = this;
+    this.draft = this.drawing = null;
+    if (draft && draft.pts.length >= 6) this.stage.commit(draft);
+    else this.stage.repaintRegions();
+  }
+
+  resizeBrush(factor) {
+    this.brushUm = Math.min(500, Math.max(1, Math.round(this.brushUm * factor * 10) / 10));
+    this.stage.onTool();
+    this.stage.repaint();
+  }
+}
