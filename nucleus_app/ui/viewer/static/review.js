@@ -115,7 +115,7 @@ export class Review {
       this.preview(op.c, this.cut(op.c));
     } else if (op.op === 'region') {
       const [left, top, right, bottom] = edit.bounds;
-      for (const i of [...this.points.within(left, top, right, bottom)]) this.judge(i);
+      for (const i of [...this.points.within(left - 1, top - 1, right + 1, bottom + 1)]) this.judge(i);
     } else for (const i of this.touched(edit)) this.judge(i);
   }
 
@@ -141,7 +141,7 @@ export class Review {
   /** Decide about one nucleus from the edits that name it, the cuts and the regions. */
   judge(i) {
     const { points } = this;
-    let said = null, moved = null, kind = null, placing = null;
+    let said = null, moved = null, kind = null, placing = null, removed = false;
     for (const edit of this.touching.get(i) ?? []) {
       if (edit.undone) continue;
       const { op } = edit.op;
@@ -150,18 +150,20 @@ export class Review {
       else {
         said = later(said, edit);
         if (op === 'class') kind = later(kind, edit);
+        else removed = true;
       }
     }
     const isCandidate = i < this.candidates;
     const own = isCandidate ? this.kindOf[i] : this.edits.get(this.idOf(i))?.op.c ?? points.classes[i];
     let present;
     if (isCandidate) present = said ? said.op.op === 'class' : moved !== null || points.scores[i] >= this.levels[own];
-    else present = placing !== null && (said === null || said.op.op === 'class');
+    else present = placing !== null && !removed; // a class does not bring a removed one back
     const x = moved ? moved.op.x : isCandidate ? this.home[2 * i] : placing?.op.x ?? points.xy[2 * i];
     const y = moved ? moved.op.y : isCandidate ? this.home[2 * i + 1] : placing?.op.y ?? points.xy[2 * i + 1];
     points.moveTo(i, x, y);
     const origin = isCandidate ? (said || moved ? EDITED : NETWORK) : PLACED;
-    this.set(i, kind ? kind.op.c : own, present ? (this.isLeftOut(i) ? LEFT_OUT : COUNTED) : ABSENT, origin);
+    const standing = this.isLeftOut(x, y) ? LEFT_OUT : COUNTED; // by the exact place, not the one kept in single precision
+    this.set(i, kind ? kind.op.c : own, present ? standing : ABSENT, origin);
   }
 
   set(i, kind, standing, origin) {
@@ -175,8 +177,8 @@ export class Review {
     else if (standing === LEFT_OUT) this.leftOut++;
   }
 
-  isLeftOut(i) {
-    return this.regions.length > 0 && LEAVES_OUT.includes(this.labelAt('tissue', this.points.xy[2 * i], this.points.xy[2 * i + 1]));
+  isLeftOut(x, y) {
+    return this.regions.length > 0 && LEAVES_OUT.includes(this.labelAt('tissue', x, y));
   }
 
   /** The label that the last region on a layer gives a place, or null. */

@@ -264,7 +264,8 @@ export class Tools {
 
   beginStroke(at, erases) {
     const eraser = this.label === 'reviewed' ? 'unreviewed' : 'erase';
-    const r = Math.max(0.5, Math.round((this.brushUm / this.stage.mpp) * 100) / 100);
+    const { mpp, width, height } = this.stage;
+    const r = Math.min(Math.max(width, height), Math.max(0.5, Math.round((this.brushUm / mpp) * 100) / 100));
     this.draft = { op: 'region', label: erases || this.tool === 'eraser' ? eraser : this.label, shape: 'brush', r, pts: [at.x, at.y] };
     this.stage.repaintRegions();
   }
