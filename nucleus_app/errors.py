@@ -31,3 +31,11 @@ class NotFound(NucleusAppError):
 
 class StorageFull(NucleusAppError):
     """The disk has no room for what was to be stored."""
+
+
+class InvalidEdit(NucleusAppError):
+    """A correction that cannot be."""
+
+
+class StaleRevision(NucleusAppError):
+    """Corrections of a scoring that is not the latest, not done, or not as far as the sender says."""

@@ -1,0 +1,46 @@
+"""What a review comes to: the nuclei that are there after all corrections, and how many of what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_app.domain.edits import NucleusId
+from nucleus_app.domain.nuclei import Counts, Nuclei
+
+
+class Origin(StrEnum):
+    """Who a present nucleus is from."""
+
+    NETWORK = "network"
+    EDITED = "edited"
+    PLACED = "placed"
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewedNuclei:
+    """Present nuclei: candidates in their order, then placed ones in the order in which they were placed.
+
+    ``left_out`` (N,): shown but not counted.
+    """
+
+    nuclei: Nuclei
+    ids: tuple[NucleusId, ...]
+    origins: tuple[Origin, ...]
+    left_out: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``counts``: present and not left out; ``left_out``: present and left out; of the present ones ``edited``
+    candidates that an edit names and ``placed`` ones; ``deleted``: candidates that a person removed.
+    """
+
+    counts: Counts
+    left_out: int
+    edited: int
+    placed: int
+    deleted: int
