@@ -107,13 +107,15 @@ def read_tiles(session: Session, scoring_id: int) -> list[Nuclei]:
     return [unpack_nuclei(row.nuclei) for row in rows]
 
 
-def finish_scoring(session: Session, scoring_id: int, nuclei: Nuclei, version: VersionUsed, now: datetime) -> None:
-    """Store the result and drop the tiles. Again is fine: a done scoring is left as it is."""
+def finish_scoring(session: Session, scoring_id: int, candidates: Nuclei, version: VersionUsed, now: datetime) -> None:
+    """Store the candidates, count those over the thresholds, drop the tiles. Again is fine: a done scoring is left as
+    it is.
+    """
     row = _get_row(session, scoring_id)
     if row.state == ScoringState.DONE.value:
         return
-    row.positive, row.negative, row.other = nuclei.counts()
-    row.nuclei = pack_nuclei(nuclei)
+    row.positive, row.negative, row.other = candidates.reaching(version.thresholds).counts()
+    row.nuclei = pack_nuclei(candidates)
     row.version_name, row.version_sha256 = version.name, version.sha256
     row.thresholds, row.app_version = list(version.thresholds), version.app_version
     row.confidence = [version.confidence.slope, version.confidence.intercept] if version.confidence else None
@@ -131,6 +133,15 @@ def get_scoring(session: Session, scoring_id: int) -> StoredScoring:
     return _stored(session, _get_row(session, scoring_id))
 
 
+def lock_scoring(session: Session, scoring_id: int) -> StoredScoring:
+    """A scoring whose other writers wait until this transaction ends. On SQLite a writing transaction is alone anyway.
+
+    Raises NotFound.
+    """
+    session.execute(select(ScoringRow.id).where(ScoringRow.id == scoring_id).with_for_update())
+    return get_scoring(session, scoring_id)
+
+
 def find_latest_scoring(session: Session, image_id: int) -> StoredScoring | None:
     row = session.scalars(_latest_of([image_id])).first()
     return _stored(session, row) if row else None
@@ -142,7 +153,7 @@ def list_latest_scorings(session: Session, image_ids: list[int]) -> dict[int, St
 
 
 def get_nuclei(session: Session, scoring_id: int) -> bytes:
-    """Packed nuclei of a done scoring. Raises NotFound while there are none."""
+    """Packed candidates of a done scoring. Raises NotFound while there are none."""
     packed = session.scalar(select(ScoringRow.nuclei).where(ScoringRow.id == scoring_id))
     if packed is None:
         raise NotFound(f"Scoring {scoring_id} has no result (yet): wait until it is done.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from enum import Enum
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     MetaData,
     String,
     TypeDecorator,
+    UniqueConstraint,
     false,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -125,3 +127,52 @@ class TileRow(Table):
     tile: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     nuclei: Mapped[bytes] = mapped_column(LargeBinary)
     finished: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class EditRow(Table):
+    """One correction of a scoring, in the order in which it was accepted. Rows are added, never changed or removed."""
+
+    __tablename__ = "edit"
+    __table_args__ = (
+        UniqueConstraint("scoring_id", "client", "seq"),
+        CheckConstraint("rev > 0 AND seq > 0", name="order"),
+    )
+
+    scoring_id: Mapped[int] = mapped_column(ForeignKey("scoring.id"), primary_key=True)
+    rev: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    client: Mapped[str] = mapped_column(String(64))
+    seq: Mapped[int]
+    author: Mapped[str] = mapped_column(String(64))
+    reader: Mapped[str] = mapped_column(String(60))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    op: Mapped[dict[str, Any]] = mapped_column(JSON)
+    was: Mapped[Any] = mapped_column(JSON(none_as_null=True), nullable=True)
+
+
+class ReviewRow(Table):
+    """What the edits of a scoring come to, kept in the same transaction, so that a list of cases needs no fold."""
+
+    __tablename__ = "review"
+
+    scoring_id: Mapped[int] = mapped_column(ForeignKey("scoring.id"), primary_key=True, autoincrement=False)
+    rev: Mapped[int]
+    positive: Mapped[int]
+    negative: Mapped[int]
+    other: Mapped[int]
+    left_out: Mapped[int]
+    edited: Mapped[int]
+    placed: Mapped[int]
+    deleted: Mapped[int]
+    updated: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RoiMapRow(Table):
+    """The network's own map of where tumour is, once somebody asked for it; ``cells`` when it is done."""
+
+    __tablename__ = "roi_map"
+
+    scoring_id: Mapped[int] = mapped_column(ForeignKey("scoring.id"), primary_key=True, autoincrement=False)
+    cells: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[str | None] = mapped_column(String(1000))
+    attempt: Mapped[int]
+    created: Mapped[datetime] = mapped_column(UtcDateTime)

@@ -17,7 +17,7 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.matching import match_points
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.kinet.config import Thresholds
-from nucleus_app.kinet.evaluation import RadiusPx, cut
+from nucleus_app.kinet.evaluation import RadiusPx
 from nucleus_app.kinet.predictor import Predictor
 
 GRID = np.round(np.arange(0.10, 0.61, 0.01), 2)
@@ -34,7 +34,7 @@ def calibrate_thresholds(predictor: Predictor, images: Sequence[LabelledImage], 
         truth = image.inside_labelled_area(image.nuclei)
         candidates = image.inside_labelled_area(lowest.find(image.rgb, image.mpp))
         for level, sets in zip(GRID, by_threshold, strict=True):
-            found = cut(candidates, per_class(float(level)))
+            found = candidates.reaching(per_class(float(level)))
             sets[image.name.split("_")[0]].append(compare_nuclei(image.name, truth, found, radius(image)))
     f1 = [np.mean([Agreement(tuple(a)).detection.f1 for a in sets.values()]) for sets in by_threshold]
     best = float(GRID[int(np.argmax(f1))])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
@@ -99,6 +99,15 @@ class Nuclei:
 
     def of_class(self, kind: NucleusClass) -> Nuclei:
         return self.select(self.classes == kind)
+
+    def reaching(self, levels: Sequence[float]) -> Nuclei:
+        """Those whose score is at least their class's level; compared in float32, as the network itself does."""
+        return self.select(self.reach(levels))
+
+    def reach(self, levels: Sequence[float]) -> NDArray[np.bool_]:
+        """Which of them :meth:`reaching` would select, (N,) bool."""
+        reached: NDArray[np.bool_] = self.scores >= np.asarray(levels, np.float32)[self.classes]
+        return reached
 
     def counts(self) -> Counts:
         found = np.bincount(self.classes, minlength=N_CLASSES)

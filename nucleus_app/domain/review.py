@@ -311,10 +311,7 @@ class Review:
     # Cuts.
 
     def _reaches_cut(self, candidates: Places) -> NDArray[np.bool_]:
-        """In float32, as the network itself compares."""
-        levels = np.asarray(self._cuts, np.float32)
-        reaches: NDArray[np.bool_] = self.candidates.scores[candidates] >= levels[self.candidates.classes[candidates]]
-        return reaches
+        return self.candidates.select(candidates).reach(self._cuts)
 
     def _cut_again(self, kind: int) -> None:
         self._cuts[kind] = self.thresholds[kind]

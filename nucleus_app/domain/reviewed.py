@@ -32,6 +32,12 @@ class ReviewedNuclei:
     origins: tuple[Origin, ...]
     left_out: NDArray[np.bool_]
 
+    @classmethod
+    def untouched(cls, nuclei: Nuclei) -> ReviewedNuclei:
+        """Nuclei as the network found them."""
+        n = len(nuclei)
+        return cls(nuclei, tuple(range(n)), (Origin.NETWORK,) * n, np.zeros(n, np.bool_))
+
 
 @dataclass(frozen=True, slots=True)
 class Tally:
@@ -44,3 +50,8 @@ class Tally:
     edited: int
     placed: int
     deleted: int
+
+    @classmethod
+    def untouched(cls, counts: Counts) -> Tally:
+        """Nobody corrected anything."""
+        return cls(counts, 0, 0, 0, 0)

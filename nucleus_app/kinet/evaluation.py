@@ -15,7 +15,6 @@ from nucleus_app.domain.agreement import (
     compare_nuclei,
 )
 from nucleus_app.domain.labelled import LabelledImage
-from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.kinet.predictor import Predictor
 
 CURVE_STEPS = np.geomspace(0.25, 2.0, 15)
@@ -59,16 +58,11 @@ def evaluate(predictor: Predictor, images: Iterable[LabelledImage], radius: Radi
         candidates = image.inside_labelled_area(candidates)
         n_nuclei += len(truth)
         for step, at in zip(CURVE_STEPS, curves, strict=True):
-            at.append(compare_nuclei(image.name, truth, cut(candidates, _scaled(predictor, step)), radius(image)))
-        found = cut(candidates, predictor.version.thresholds.per_class)
+            at.append(compare_nuclei(image.name, truth, candidates.reaching(_scaled(predictor, step)), radius(image)))
+        found = candidates.reaching(predictor.version.thresholds.per_class)
         compared.append(compare_nuclei(image.name, truth, found, radius(image)))
     curve: list[Scores] = [Agreement(tuple(at)).weighted for at in curves]
     return Evaluation(Agreement(tuple(compared)), area_under_precision_recall(curve), n_nuclei, seconds, megapixels)
-
-
-def cut(candidates: Nuclei, per_class: tuple[float, ...]) -> Nuclei:
-    """Those candidates that reach their class's threshold."""
-    return candidates.select(candidates.scores >= np.asarray(per_class, np.float32)[candidates.classes])
 
 
 def _scaled(predictor: Predictor, factor: float) -> tuple[float, float, float]:

@@ -91,10 +91,14 @@ class Predictor:
     def join(self, field: Field, parts: list[Nuclei]) -> Nuclei:
         """Nuclei of all tiles in original-image pixels, strongest first; twins across a seam become one, and nuclei
         that the image's edge cuts off are left out.
+
+        Parts that were found with :meth:`with_lower_thresholds` may hold candidates under the thresholds. They come after
+        the others and never take one's place, so that the nuclei over the thresholds are the same with and without.
         """
         whole = Nuclei.concatenate(parts)
-        whole = whole.select(np.lexsort((whole.xy[:, 0], whole.xy[:, 1], -whole.scores)))
         thresholds = self.version.thresholds
+        hidden = ~whole.reach(thresholds.per_class)
+        whole = whole.select(np.lexsort((whole.xy[:, 0], whole.xy[:, 1], -whole.scores, hidden)))
         if len(field.tiles) > 1:
             whole = whole.select(keep_apart(whole.xy, thresholds.min_distance_px / 2))
         height, width = field.rgb.shape[:2]
@@ -156,9 +160,14 @@ class Predictor:
         return np.pad(rgb, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else rgb
 
     def with_thresholds(self, per_class: tuple[float, float, float]) -> Predictor:
-        """The same network cutting its maps elsewhere."""
+        """The same network, on the same backend, cutting its maps elsewhere."""
         version = replace(self.version, thresholds=replace(self.version.thresholds, per_class=per_class))
         return Predictor(version, self._backend, core_px=self.core_px, halo_px=self.halo_px)
+
+    def with_lower_thresholds(self, share: float) -> Predictor:
+        """The same network cutting its maps at this share of each threshold."""
+        positive, negative, other = (share * level for level in self.version.thresholds.per_class)
+        return self.with_thresholds((positive, negative, other))
 
 
 def _window(field: Field, tile: Tile) -> Rgb:

@@ -8,14 +8,23 @@ import json
 from typing import Any
 
 from nucleus_app import RESEARCH_USE_ONLY
+from nucleus_app.domain.edits import shape_to_mapping
+from nucleus_app.domain.index import find_labelling_index
 from nucleus_app.domain.nuclei import NucleusClass
+from nucleus_app.domain.reviewed import Tally
 from nucleus_app.reports.record import ImageRecord
+
+CSV_COLUMNS = (
+    "nucleus", "x_px", "y_px", "x_um", "y_um", "class", "class_name", "score", "confidence", "origin", "left_out",
+)  # fmt: skip
 
 
 def record_to_mapping(record: ImageRecord) -> dict[str, Any]:
-    """The record as JSON types. ``index_percent`` is null when there is no tumour nucleus."""
-    index = record.index
-    nuclei = record.nuclei
+    """The record as JSON types. ``index_percent`` is null when there is no tumour nucleus. Nuclei that a region leaves
+    out are listed, with ``left_out``, and not counted.
+    """
+    reviewed = record.reviewed
+    nuclei = reviewed.nuclei
     return {
         "notice": RESEARCH_USE_ONLY,
         "image_sha256": record.image_sha256,
@@ -25,18 +34,26 @@ def record_to_mapping(record: ImageRecord) -> dict[str, Any]:
         "mpp_source": record.pixel_size.source,
         "version": {"name": record.version_name, "sha256": record.version_sha256},
         "app_version": record.app_version,
-        "thresholds": dict(zip((k.slug for k in NucleusClass), map(_exact, record.thresholds), strict=True)),
+        "thresholds": _per_class(record.thresholds),
+        "cuts": _per_class(record.cuts),
         "classes": [kind.slug for kind in NucleusClass],
-        "nuclei_columns": ["x_px", "y_px", "class", "score", "confidence"],
+        "nuclei_columns": ["x_px", "y_px", "class", "score", "confidence", "origin", "left_out"],
         "counted": record.counted,
-        "counts": record.counts._asdict() if record.counted else None,
-        "index_percent": None if index is None else index.percent,
-        "ci95_percent": None if index is None else [index.low_percent, index.high_percent],
+        **tally_to_mapping(record.tally),
+        **({} if record.counted else {"counts": None}),
+        "network_counts": record.network_counts._asdict() if record.counted else None,
         "warnings": list(record.warnings),
+        "regions": [{"label": region.label.value, **shape_to_mapping(region.shape)} for region in record.regions],
         "nuclei": [
-            [round(float(x), 2), round(float(y), 2), int(kind), round(float(score), 4), confidence]
-            for (x, y), kind, score, confidence in zip(
-                nuclei.xy, nuclei.classes, nuclei.scores, record.confidences, strict=True
+            [round(float(x), 2), round(float(y), 2), int(kind), round(float(score), 4), confidence, origin.value, out]
+            for (x, y), kind, score, confidence, origin, out in zip(
+                nuclei.xy,
+                nuclei.classes,
+                nuclei.scores,
+                record.confidences,
+                reviewed.origins,
+                reviewed.left_out.tolist(),
+                strict=True,
             )
         ],
     }
@@ -47,20 +64,20 @@ def record_to_json(record: ImageRecord) -> str:
 
 
 def record_to_csv(record: ImageRecord) -> str:
-    """One row a nucleus, in pixels and µm. The last column's heading is the research-use line."""
+    """One row a nucleus, in pixels and µm; ``left_out`` is 1 where a region keeps it from being counted. The last column's heading is the research-use line."""
     mpp = record.pixel_size.mpp
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(
-        ["nucleus", "x_px", "y_px", "x_um", "y_um", "class", "class_name", "score", "confidence", RESEARCH_USE_ONLY]
-    )
-    nuclei = record.nuclei
-    for i, ((x, y), kind, score, confidence) in enumerate(
-        zip(nuclei.xy.tolist(), nuclei.classes, nuclei.scores.tolist(), record.confidences, strict=True)
-    ):
+    writer.writerow([*CSV_COLUMNS, RESEARCH_USE_ONLY])
+    reviewed = record.reviewed
+    nuclei = reviewed.nuclei
+    for id_, (x, y), kind, score, confidence, origin, out in zip(
+        reviewed.ids, nuclei.xy.tolist(), nuclei.classes, nuclei.scores.tolist(), record.confidences,
+        reviewed.origins, reviewed.left_out.tolist(), strict=True,
+    ):  # fmt: skip
         writer.writerow(
             [
-                i,
+                id_,
                 f"{x:.2f}",
                 f"{y:.2f}",
                 f"{x * mpp:.2f}",
@@ -69,10 +86,32 @@ def record_to_csv(record: ImageRecord) -> str:
                 NucleusClass(kind).slug,
                 f"{score:.4f}",
                 "" if confidence is None else f"{confidence:.4f}",
+                origin.value,
+                int(out),
                 "",
             ]
         )
     return buffer.getvalue()
+
+
+def tally_to_mapping(tally: Tally) -> dict[str, Any]:
+    """Counts, index and interval as JSON types: the same for the page's list, the score and the report."""
+    index = find_labelling_index(tally.counts)
+    return {
+        "counts": tally.counts._asdict(),
+        "tumour": tally.counts.tumour,
+        "index_percent": index.percent if index else None,
+        "ci95_percent": [index.low_percent, index.high_percent] if index else None,
+        "sparse": index.is_sparse if index else False,
+        "left_out": tally.left_out,
+        "edited": tally.edited,
+        "placed": tally.placed,
+        "deleted": tally.deleted,
+    }
+
+
+def _per_class(levels: tuple[float, ...]) -> dict[str, float]:
+    return dict(zip((k.slug for k in NucleusClass), map(_exact, levels), strict=True))
 
 
 def _exact(value: float) -> float:

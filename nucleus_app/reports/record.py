@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nucleus_app.domain.confidence import Confidence
+from nucleus_app.domain.edits import Region
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
 from nucleus_app.domain.nuclei import Counts, Nuclei, NucleusClass
+from nucleus_app.domain.reviewed import Origin, ReviewedNuclei, Tally
 from nucleus_app.domain.scale import PixelSize
 
 
@@ -23,26 +25,37 @@ class ImageRecord:
     app_version: str
     thresholds: tuple[float, ...]
     confidence: Confidence | None
-    nuclei: Nuclei
+    cuts: tuple[float, ...]
+    """From which proximity on candidates that nobody touched count: the thresholds, unless a person moved them."""
+    reviewed: ReviewedNuclei
+    tally: Tally
+    network_counts: Counts
+    """What the network counted before any correction."""
+    regions: tuple[Region, ...]
     warnings: tuple[str, ...]
     counted: bool = True
     """False for an image that is no Ki67 field: nothing was looked for, so no nuclei does not mean that there are none."""
 
     @property
+    def nuclei(self) -> Nuclei:
+        """All that are shown, those left out included."""
+        return self.reviewed.nuclei
+
+    @property
     def counts(self) -> Counts:
-        return self.nuclei.counts()
+        return self.tally.counts
 
     @property
     def confidences(self) -> list[float | None]:
-        """Probability of each tumour nucleus; None where the version had no calibration, and for non-tumour nuclei, of
-        which too few are labelled to calibrate any.
+        """Probability of each tumour nucleus; None where the version had no calibration, for non-tumour nuclei, of
+        which too few are labelled to calibrate any, and for nuclei on which a person decided.
         """
         if self.confidence is None:
             return [None] * len(self.nuclei)
         said = self.confidence.of(self.nuclei.scores).tolist()
         return [
-            None if kind == NucleusClass.OTHER else round(p, 4)
-            for p, kind in zip(said, self.nuclei.classes, strict=True)
+            None if kind == NucleusClass.OTHER or origin is not Origin.NETWORK else round(p, 4)
+            for p, kind, origin in zip(said, self.nuclei.classes, self.reviewed.origins, strict=True)
         ]
 
     @property

@@ -5,27 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from db.edits import StoredReview, find_review, list_reviews
 from db.engine import session_scope
 from db.images import StoredImage, get_image, list_images
-from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, list_latest_scorings
+from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, get_scoring, list_latest_scorings
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
-from nucleus_app.domain.packing import unpack_nuclei
+from nucleus_app.domain.nuclei import Counts
+from nucleus_app.domain.reviewed import Tally
 from nucleus_app.errors import NotFound
+from nucleus_app.reports.formats import tally_to_mapping
 from nucleus_app.reports.record import ImageRecord
+from nucleus_app.services.reviews import list_floors, open_review
 from nucleus_app.services.workplace import Workplace
 
 LISTED = 300
 """So many of the latest cases are listed; older ones open by their address."""
 NEEDS_PIXEL_SIZE = "needs pixel size"
+NOTHING = Counts(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An image with its latest scoring, if it has one."""
+    """An image with its latest scoring, if it has one, and what corrections made of that, if anybody made any."""
 
     image: StoredImage
     scoring: StoredScoring | None
+    review: StoredReview | None = None
 
     @property
     def state(self) -> str:
@@ -36,10 +42,17 @@ class Case:
         return self.scoring is not None and self.scoring.is_open
 
     @property
-    def index(self) -> LabellingIndex | None:
+    def tally(self) -> Tally | None:
+        """Reviewed counts; None until it is scored."""
+        if self.review is not None:
+            return self.review.tally
         if self.scoring is None or self.scoring.counts is None:
             return None
-        return find_labelling_index(self.scoring.counts)
+        return Tally.untouched(self.scoring.counts)
+
+    @property
+    def index(self) -> LabellingIndex | None:
+        return find_labelling_index(self.tally.counts) if self.tally else None
 
     @property
     def is_refused(self) -> bool:
@@ -48,11 +61,11 @@ class Case:
 
     @property
     def cautions(self) -> tuple[str, ...]:
-        if self.scoring is None or self.scoring.counts is None:
+        if self.scoring is None or self.tally is None:
             return self.image.notes
         s = self.scoring
         return list_cautions(
-            self.scoring.counts, s.pixel_size, self.image.pixel_size, self.image.notes,
+            self.tally.counts, s.pixel_size, self.image.pixel_size, self.image.notes,
             oddities=s.oddities, confirmed=s.confirmed,
         )  # fmt: skip
 
@@ -69,42 +82,50 @@ def list_cases(workplace: Workplace) -> list[Case]:
     with session_scope(workplace.engine) as session:
         images = list_images(session, LISTED)
         scorings = list_latest_scorings(session, [image.id for image in images])
-    return [Case(image, scorings.get(image.id)) for image in images]
+        reviews = list_reviews(session, [scoring.id for scoring in scorings.values()])
+    return [
+        Case(image, scoring, reviews.get(scoring.id) if scoring else None)
+        for image in images
+        for scoring in [scorings.get(image.id)]
+    ]
 
 
 def get_case(workplace: Workplace, image_id: int) -> Case:
     """Raises NotFound."""
     with session_scope(workplace.engine) as session:
-        return Case(get_image(session, image_id), find_latest_scoring(session, image_id))
+        scoring = find_latest_scoring(session, image_id)
+        review = find_review(session, scoring.id) if scoring else None
+        return Case(get_image(session, image_id), scoring, review)
 
 
-def get_packed_nuclei(workplace: Workplace, image_id: int) -> bytes:
-    """Nuclei of a case's latest scoring, packed. Raises NotFound while there are none."""
-    scoring = get_case(workplace, image_id).scoring
-    if scoring is None:
-        raise NotFound("This image is not scored yet: give its pixel size first.")
+def get_packed_candidates(workplace: Workplace, scoring_id: int) -> bytes:
+    """Candidates of a scoring, packed. Raises NotFound while there are none."""
     with session_scope(workplace.engine) as session:
-        return get_nuclei(session, scoring.id)
+        get_scoring(session, scoring_id)
+        return get_nuclei(session, scoring_id)
 
 
 def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
     """The report value of a case. Raises NotFound while it has no result."""
-    case = get_case(workplace, image_id)
-    scoring = case.scoring
-    if scoring is None or scoring.version is None:
-        raise NotFound("This image has no result yet: wait until it is scored.")
     with session_scope(workplace.engine) as session:
-        nuclei = unpack_nuclei(get_nuclei(session, scoring.id))  # of this scoring, whatever was queued since
+        image = get_image(session, image_id)
+        scoring = find_latest_scoring(session, image_id)
+        if scoring is None or scoring.version is None or scoring.counts is None:
+            raise NotFound("This image has no result yet: wait until it is scored.")
+        opened = open_review(session, scoring)
+    review, version = opened.review, scoring.version
     return ImageRecord(
-        case.image.sha256, case.image.width_px, case.image.height_px, scoring.pixel_size,
-        scoring.version.name, scoring.version.sha256, scoring.version.app_version, scoring.version.thresholds,
-        scoring.version.confidence, nuclei, case.cautions, not case.is_refused,
+        image.sha256, image.width_px, image.height_px, scoring.pixel_size,
+        version.name, version.sha256, version.app_version, version.thresholds, version.confidence,
+        review.cuts, review.nuclei(), review.tally, scoring.counts, tuple(review.regions()), opened.cautions,
+        not scoring.is_refused,
     )  # fmt: skip
 
 
 def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object]:
     """A case as JSON types, for the page."""
-    scoring, index = case.scoring, case.index
+    scoring, tally = case.scoring, case.tally
+    version = scoring.version if scoring else None
     pixel_size = scoring.pixel_size if scoring else case.image.pixel_size
     return {
         "id": case.image.id,
@@ -121,13 +142,13 @@ def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object
         "tiles_total": scoring.tiles_total if scoring else None,
         "seconds_left": case.seconds_left(now or datetime.now(UTC)),
         "error": scoring.error if scoring else None,
-        "counts": scoring.counts._asdict() if scoring and scoring.counts and not case.is_refused else None,
+        **tally_to_mapping(tally or Tally.untouched(NOTHING)),
+        **({} if tally and not case.is_refused else {"counts": None}),
+        "network_counts": scoring.counts._asdict() if scoring and scoring.counts and not case.is_refused else None,
         "refused": case.is_refused,
-        "index_percent": index.percent if index else None,
-        "ci95_percent": [index.low_percent, index.high_percent] if index else None,
-        "sparse": index.is_sparse if index else False,
+        "rev": case.review.rev if case.review else 0,
         "warnings": list(case.cautions),
-        "version": {"name": scoring.version.name, "sha256": scoring.version.sha256}
-        if scoring and scoring.version
-        else None,
+        "version": {"name": version.name, "sha256": version.sha256} if version else None,
+        "thresholds": list(version.thresholds) if version else None,
+        "floors": list(list_floors(version.thresholds)) if version else None,
     }

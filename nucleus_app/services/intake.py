@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 from db.engine import full_disk_as_error, session_scope
 from db.images import NewImage, StoredImage, add_image, get_image, is_blob_used, list_images, rename_image
 from db.scorings import find_latest_scoring, queue_scoring
+from nucleus_app.domain.line import to_line
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
@@ -25,12 +25,7 @@ DEMO_LABEL = "Demo field (synthetic, no patient)"
 
 def clean_label(name: str) -> str:
     """A file name or a typed label as one harmless line: no folders, no control characters, at most 120 characters."""
-    last = re.split(r"[\\/]", name)[-1]
-    visible = "".join(
-        c if unicodedata.category(c)[0] != "C" or c == "\u200d" else " " for c in unicodedata.normalize("NFC", last)
-    )
-    line = " ".join(visible.split())
-    return line[:MAX_LABEL].strip() or "Untitled image"
+    return to_line(re.split(r"[\\/]", name)[-1], MAX_LABEL) or "Untitled image"
 
 
 def take_in(workplace: Workplace, path: Path, name: str) -> StoredImage:

@@ -7,6 +7,7 @@ from pathlib import Path
 from nucleus_app import __version__
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.oddities import is_refused
+from nucleus_app.domain.reviewed import ReviewedNuclei, Tally
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage
@@ -52,11 +53,11 @@ def score_image(
     odd = find_oddities(predictor, field)
     refused = is_refused(odd, confirmed=anyway)
     nuclei = predictor.join(field, [] if refused else predictor.find_in_tiles(field))
-    version = predictor.version
+    version, counts = predictor.version, nuclei.counts()
     return ImageRecord(
         image.sha256, image.width_px, image.height_px, used,
         version.name, version.sha256, __version__, version.thresholds.per_class,
-        version.confidence, nuclei, list_cautions(
-            nuclei.counts(), used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway
-        ), not refused,
+        version.confidence, version.thresholds.per_class, ReviewedNuclei.untouched(nuclei), Tally.untouched(counts),
+        counts, (), list_cautions(counts, used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway),
+        not refused,
     )  # fmt: skip

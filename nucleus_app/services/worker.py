@@ -32,6 +32,7 @@ from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
 from nucleus_app.services.familiarity import find_oddities
 from nucleus_app.services.jobs import JOB_PREFIX, JOB_VERSION, SCORE_IMAGE, SCORING_QUEUE
+from nucleus_app.services.reviews import CANDIDATE_SHARE
 from nucleus_app.services.scoring import load_predictor
 from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
@@ -49,6 +50,7 @@ class Scorer:
     def __init__(self, workplace: Workplace, predictor: Predictor) -> None:
         self._workplace = workplace
         self._predictor = predictor
+        self._finder = predictor.with_lower_thresholds(CANDIDATE_SHARE)
         self._field: tuple[int, Field] | None = None
 
     def start(self, scoring_id: int) -> int:
@@ -67,7 +69,7 @@ class Scorer:
     def find_in_tile(self, scoring_id: int, tile: int) -> None:
         self._refuse_other_version(scoring_id)
         field = self._get_field(scoring_id)
-        nuclei = self._predictor.find_in_tile(field, field.tiles[tile])
+        nuclei = self._finder.find_in_tile(field, field.tiles[tile])
         with session_scope(self._workplace.engine, write=True) as session:
             put_tile(session, scoring_id, tile, nuclei, _now())
 
@@ -78,8 +80,8 @@ class Scorer:
         used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__, version.confidence)
         field = self._get_field(scoring_id)
         with session_scope(self._workplace.engine, write=True) as session:
-            nuclei = self._predictor.join(field, read_tiles(session, scoring_id))
-            finish_scoring(session, scoring_id, nuclei, used, _now())
+            candidates = self._predictor.join(field, read_tiles(session, scoring_id))
+            finish_scoring(session, scoring_id, candidates, used, _now())
         self._field = None
 
     def _refuse_other_version(self, scoring_id: int) -> None:

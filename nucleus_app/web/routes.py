@@ -7,14 +7,15 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from nucleus_app.errors import NotFound
+from nucleus_app.errors import NotFound, StaleRevision
 from nucleus_app.reports.formats import record_to_csv, record_to_json
-from nucleus_app.services.cases import case_to_mapping, get_case, get_packed_nuclei, get_record, list_cases
+from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
 from nucleus_app.services.workplace import Workplace
+from nucleus_app.web.caching import IMMUTABLE, NO_STORE
+from nucleus_app.web.review_routes import create_review_router
 
-_NO_STORE = {"Cache-Control": "no-store"}
-_IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
+STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409}
 
 
 def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = lambda: False) -> APIRouter:
@@ -29,25 +30,20 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
     # image when the data folder is replaced.
     @router.get("/tiles/{blob}/{image_id}.dzi")
     def descriptor(blob: str, image_id: int) -> Response:
-        return Response(deep_zoom(workplace, image_id), media_type="application/xml", headers=_IMMUTABLE)
+        return Response(deep_zoom(workplace, image_id), media_type="application/xml", headers=IMMUTABLE)
 
     @router.get("/tiles/{blob}/{image_id}_files/{level}/{column}_{row}.jpeg")
     def tile(blob: str, image_id: int, level: int, column: int, row: int) -> Response:
-        return Response(pyramids.get(image_id).tile(level, column, row), media_type="image/jpeg", headers=_IMMUTABLE)
+        return Response(pyramids.get(image_id).tile(level, column, row), media_type="image/jpeg", headers=IMMUTABLE)
 
     @router.get("/api/images")
     def cases() -> JSONResponse:
         cases = [case_to_mapping(case) for case in list_cases(workplace)]
-        return JSONResponse({"cases": cases, "worker_failing": is_worker_failing()}, headers=_NO_STORE)
+        return JSONResponse({"cases": cases, "worker_failing": is_worker_failing()}, headers=NO_STORE)
 
     @router.get("/api/images/{image_id}")
     def case(image_id: int) -> JSONResponse:
-        return JSONResponse(case_to_mapping(get_case(workplace, image_id)), headers=_NO_STORE)
-
-    @router.get("/api/images/{image_id}/nuclei")
-    def nuclei(image_id: int) -> Response:
-        packed = get_packed_nuclei(workplace, image_id)
-        return Response(packed, media_type="application/octet-stream", headers=_NO_STORE)
+        return JSONResponse(case_to_mapping(get_case(workplace, image_id)), headers=NO_STORE)
 
     @router.get("/api/images/{image_id}/result.json")
     def result_json(image_id: int) -> Response:
@@ -57,16 +53,19 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
     def nuclei_csv(image_id: int) -> Response:
         return _download(record_to_csv(get_record(workplace, image_id)), "text/csv", f"case-{image_id}-nuclei.csv")
 
-    return router
+    whole = APIRouter()
+    whole.include_router(router)
+    whole.include_router(create_review_router(workplace))
+    return whole
 
 
 def error_to_response(request: Request, error: Exception) -> Response:
     """Our errors as JSON with their message; registered as exception handler."""
-    status = 404 if isinstance(error, NotFound) else 422
-    return JSONResponse({"detail": str(error)}, status, headers=_NO_STORE)
+    status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 422)
+    return JSONResponse({"detail": str(error)}, status, headers=NO_STORE)
 
 
 def _download(text: str, media_type: str, name: str) -> Response:
     # The name holds the case's number only: labels may carry anything, and files travel.
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', **_NO_STORE}
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **NO_STORE}
     return Response(text, media_type=f"{media_type}; charset=utf-8", headers=headers)

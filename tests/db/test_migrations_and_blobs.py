@@ -22,7 +22,7 @@ from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import NotFound, StorageFull
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-OURS = {"image", "scoring", "scoring_tile"}
+OURS = {"image", "scoring", "scoring_tile", "edit", "review", "roi_map"}
 
 
 def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> None:
@@ -50,7 +50,7 @@ def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> N
 LATER_REVISION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "0004", "0003", None, None
 def upgrade() -> None:
     with op.batch_alter_table("image", recreate="always") as table:
         table.add_column(sa.Column("stain", sa.String(10), nullable=True))
@@ -66,7 +66,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         image = add_image(session, NewImage("a", "b", "kept", "PNG", 40, 40, None, ()), NOW)
         put_tile(session, queue_scoring(session, image.id, PixelSize(0.5, "x"), NOW), 0, Nuclei.empty(), NOW)
     shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations/versions/0003_later.py").write_text(LATER_REVISION)
+    (tmp_path / "migrations/versions/0004_later.py").write_text(LATER_REVISION)
     monkeypatch.setattr(db.migrate, "MIGRATIONS", tmp_path / "migrations")
     migrate(engine)
     with engine.connect() as connection:
@@ -74,7 +74,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         assert connection.scalar(text("SELECT count(*) FROM scoring_tile")) == 1
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
     engine.dispose()
-    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0002'}")
+    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0003'}")
     with session_scope(backup) as session:
         assert [image.label for image in list_images(session, 99)] == ["kept"]
     backup.dispose()
@@ -93,7 +93,7 @@ def test_scorings_of_the_first_release_are_read_after_the_upgrade(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_store(database_url)
-    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("0002*"))
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("0002*", "0003*"))
     with monkeypatch.context() as first_release:
         first_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "first")
         migrate(engine)

@@ -16,7 +16,7 @@ from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import open_backend
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, save_version
 from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds, from_mapping
-from nucleus_app.kinet.evaluation import cut, evaluate, radius_in_um
+from nucleus_app.kinet.evaluation import evaluate, radius_in_um
 from nucleus_app.kinet.network import restore_network
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import scale_image
@@ -87,7 +87,7 @@ def test_cutting_candidates_equals_predicting_at_that_threshold(shipped: Predict
     low = shipped.with_thresholds((0.1, 0.1, 0.1)).find(field.rgb, field.mpp)
     at = (0.4, 0.4, 0.4)
     found = shipped.with_thresholds(at).find(field.rgb, field.mpp)
-    assert np.array_equal(cut(low, at).xy, found.xy)
+    assert np.array_equal(low.reaching(at).xy, found.xy)
 
 
 def test_evaluation_of_the_truth_itself_is_perfect(shipped: Predictor, field: LabelledImage) -> None:

@@ -72,10 +72,11 @@ def test_a_case_tells_its_state_and_result(client: TestClient, image_id: int, do
     assert client.get("/nucleus/api/images").json() == {"cases": [case], "worker_failing": False}
 
 
-def test_nuclei_come_packed(client: TestClient, done_id: int) -> None:
-    answer = client.get(f"/nucleus/api/images/{done_id}/nuclei")
+def test_candidates_come_packed_and_may_be_kept(client: TestClient, done_id: int) -> None:
+    scoring_id = client.get(f"/nucleus/api/images/{done_id}").json()["scoring"]
+    answer = client.get(f"/nucleus/api/scorings/{scoring_id}/candidates")
     assert np.array_equal(unpack_nuclei(answer.content).xy, NUCLEI.xy)
-    assert answer.headers["cache-control"] == "no-store"
+    assert "immutable" in answer.headers["cache-control"]
 
 
 def test_tiles_and_their_descriptor(client: TestClient, image_id: int) -> None:
@@ -92,11 +93,13 @@ def test_downloads_hold_the_same_numbers_and_the_research_line(client: TestClien
     rows = list(csv.DictReader(io.StringIO(csv_answer.text)))
     assert result["notice"] == RUO
     assert RUO in rows[0]
-    assert result["nuclei_columns"] == ["x_px", "y_px", "class", "score", "confidence"]
+    assert result["nuclei_columns"] == ["x_px", "y_px", "class", "score", "confidence", "origin", "left_out"]
     assert [
         [float(r["x_px"]), float(r["y_px"]), int(r["class"]), float(r["score"]), float(r["confidence"] or "nan")]
         for r in rows
     ] == [[*row[:4], pytest.approx(np.nan if row[4] is None else row[4], nan_ok=True)] for row in result["nuclei"]]
+    assert [row[5:] for row in result["nuclei"]] == [["network", False]] * 3
+    assert [(r["origin"], r["left_out"]) for r in rows] == [("network", "0")] * 3
     # 1 / (1 + exp(-(8 · score - 3))) for tumour nuclei, none for non-tumour ones.
     assert [row[4] for row in result["nuclei"]] == [
         pytest.approx(0.9852, abs=1e-4),
@@ -110,7 +113,7 @@ def test_downloads_hold_the_same_numbers_and_the_research_line(client: TestClien
 
 
 @pytest.mark.parametrize(
-    "path", ["api/images/99", "api/images/99/nuclei", "tiles/x/99.dzi", "api/images/99/result.json"]
+    "path", ["api/images/99", "api/images/99/nuclei.csv", "tiles/x/99.dzi", "api/images/99/result.json"]
 )
 def test_what_does_not_exist_is_a_404_with_a_reason(client: TestClient, path: str) -> None:
     answer = client.get(f"/nucleus/{path}")
@@ -119,7 +122,8 @@ def test_what_does_not_exist_is_a_404_with_a_reason(client: TestClient, path: st
 
 
 def test_results_are_not_there_before_the_scoring_is_done(client: TestClient, image_id: int) -> None:
-    assert client.get(f"/nucleus/api/images/{image_id}/nuclei").status_code == 404
+    scoring_id = client.get(f"/nucleus/api/images/{image_id}").json()["scoring"]
+    assert client.get(f"/nucleus/api/scorings/{scoring_id}/candidates").status_code == 404
     assert client.get(f"/nucleus/api/images/{image_id}/nuclei.csv").status_code == 404
 
 

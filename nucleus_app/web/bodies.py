@@ -1,0 +1,40 @@
+"""Reading a request's JSON body: no larger than allowed, and strictly JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import NoReturn
+
+from fastapi import HTTPException, Request
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+async def read_body(request: Request, longest: int = MAX_BODY_BYTES) -> bytes:
+    """The body, given up as soon as it is too long. Raises HTTPException: 415 unless it is declared as JSON (a page of
+    another site could send plain text without asking first), 413 when it is too long.
+    """
+    declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if declared != "application/json":
+        raise HTTPException(415, "The Content-Type is not application/json: send JSON and say so.")
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > longest:
+            raise HTTPException(413, f"The body is over {longest // 1024**2} MB: send fewer edits at a time.")
+    return bytes(body)
+
+
+def parse_body(body: bytes) -> object:
+    """Bytes as JSON types. Raises HTTPException 422 for what is no JSON; NaN and Infinity are none."""
+    try:
+        parsed: object = json.loads(body, parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise HTTPException(
+            422, "The body is no JSON (NaN and Infinity are none): send {client, author, …}."
+        ) from error
+    return parsed
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
