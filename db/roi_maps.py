@@ -48,10 +48,10 @@ def finish_roi_map(session: Session, scoring_id: int, cells: dict[str, Any]) -> 
         row.cells, row.error = cells, None
 
 
-def fail_roi_map(session: Session, scoring_id: int, reason: str) -> None:
-    """A map that is done stays."""
+def fail_roi_map(session: Session, scoring_id: int, reason: str, attempt: int | None = None) -> None:
+    """A map that is done stays, and so does one of which a later attempt than the given one is on its way."""
     row = session.get(RoiMapRow, scoring_id)
-    if row is not None and row.cells is None:
+    if row is not None and row.cells is None and row.error is None and attempt in (None, row.attempt):
         row.error = reason[:1000]
 
 

@@ -125,6 +125,13 @@ class Predictor:
         height, width = rgb.shape[:2]
         return self._backend.find_roi(self._pad(rgb))[:height, :width].copy()
 
+    def find_roi_in_tile(self, field: Field, tile: Tile) -> Maps:
+        """Probability (H, W) of tumour in one tile's core."""
+        top, left = tile.window_top, tile.window_left
+        return self.find_roi(_window(field, tile))[
+            tile.top - top : tile.bottom - top, tile.left - left : tile.right - left
+        ]
+
     def guess_scale(self, field: Field) -> float | None:
         """log2 of how many times larger nuclei look than they should at the stated pixel size; None where this version
         has no guess. The median over the darkest windows of a grid.

@@ -31,8 +31,9 @@ from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
 from nucleus_app.services.familiarity import find_oddities
-from nucleus_app.services.jobs import JOB_PREFIX, JOB_VERSION, SCORE_IMAGE, SCORING_QUEUE
+from nucleus_app.services.jobs import FIND_ROI, JOB_PREFIX, JOB_VERSION, ROI_PREFIX, SCORE_IMAGE, SCORING_QUEUE
 from nucleus_app.services.reviews import CANDIDATE_SHARE
+from nucleus_app.services.roi import RoiMapper
 from nucleus_app.services.scoring import load_predictor
 from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
@@ -43,6 +44,9 @@ LOST_JOBS_EVERY_S = 5.0
 MAX_RECOVERIES = 5
 """A job that takes its worker down with it is not tried for ever."""
 
+LOST = ["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR", "CANCELLED"]
+GIVEN_UP = f"interrupted more than {MAX_RECOVERIES} times and given up."
+
 
 class Scorer:
     """The steps of one scoring. Each may run twice (a kill can fall between the work and the note of it)."""
@@ -50,6 +54,7 @@ class Scorer:
     def __init__(self, workplace: Workplace, predictor: Predictor) -> None:
         self._workplace = workplace
         self._predictor = predictor
+        self._mapper = RoiMapper(workplace, predictor)
         self._finder = predictor.with_lower_thresholds(CANDIDATE_SHARE)
         self._field: tuple[int, Field] | None = None
 
@@ -89,7 +94,26 @@ class Scorer:
         with session_scope(self._workplace.engine) as session:
             started_with = get_started_version(session, scoring_id)
         if started_with != self._predictor.version.sha256:
-            raise CheckpointError("The network was changed while this image was being scored: press Score again.")
+            raise CheckpointError("The network is no longer the one that this scoring began with: press Score again.")
+
+    def start_roi(self, scoring_id: int) -> int:
+        """How many tiles the map of tumour is made of."""
+        self._refuse_other_version(scoring_id)
+        return len(self._get_field(scoring_id).tiles)
+
+    def find_roi_in_tile(self, scoring_id: int, tile: int) -> bytes:
+        self._refuse_other_version(scoring_id)
+        return self._mapper.vote(scoring_id, self._get_field(scoring_id), tile)
+
+    def finish_roi(self, scoring_id: int, votes: list[bytes]) -> None:
+        self._mapper.finish(scoring_id, votes)
+        self._field = None
+
+    def fail_roi(self, scoring_id: int, reason: str) -> None:
+        self._mapper.fail(scoring_id, reason)
+
+    def give_up_roi(self, scoring_id: int, attempt: int) -> None:
+        self._mapper.fail(scoring_id, f"The map was {GIVEN_UP} {SEE_LOG}", attempt)
 
     def give_up(self, scoring_id: int) -> None:
         """Fail a scoring that is still open."""
@@ -98,7 +122,7 @@ class Scorer:
                 fail_scoring(
                     session,
                     scoring_id,
-                    f"Scoring was interrupted more than {MAX_RECOVERIES} times and given up. {SEE_LOG}",
+                    f"Scoring was {GIVEN_UP} {SEE_LOG}",
                     _now(),
                 )
 
@@ -153,6 +177,37 @@ def register_workflows(scorer: Scorer) -> None:
             fail(scoring_id, f"Scoring failed unexpectedly. {SEE_LOG}")
 
 
+def register_roi_workflow(scorer: Scorer) -> None:
+    """The map of tumour: a workflow of its own, on the same queue. What its tiles give is kept with their steps."""
+
+    @DBOS.step(name="start_roi")
+    def start_roi(scoring_id: int) -> int:
+        return scorer.start_roi(scoring_id)
+
+    @DBOS.step(name="find_roi_in_tile")
+    def find_roi_in_tile(scoring_id: int, tile: int) -> bytes:
+        return scorer.find_roi_in_tile(scoring_id, tile)
+
+    @DBOS.step(name="finish_roi")
+    def finish_roi(scoring_id: int, votes: list[bytes]) -> None:
+        scorer.finish_roi(scoring_id, votes)
+
+    @DBOS.step(name="fail_roi")
+    def fail_roi(scoring_id: int, reason: str) -> None:
+        scorer.fail_roi(scoring_id, reason)
+
+    @DBOS.workflow(name=FIND_ROI, max_recovery_attempts=MAX_RECOVERIES)
+    def find_roi(scoring_id: int) -> None:
+        try:
+            votes = [find_roi_in_tile(scoring_id, tile) for tile in range(start_roi(scoring_id))]
+            finish_roi(scoring_id, votes)
+        except NucleusAppError as error:
+            fail_roi(scoring_id, str(error))
+        except Exception:
+            logger.exception("the map of scoring %d failed", scoring_id)
+            fail_roi(scoring_id, f"The map could not be made. {SEE_LOG}")
+
+
 def take_slot(settings: Settings) -> IO[bytes]:
     """Hold this machine's lock of the worker slot for as long as the process lives; wait while another holds it.
 
@@ -170,8 +225,11 @@ def take_slot(settings: Settings) -> IO[bytes]:
 
 def give_up_on_lost_jobs(scorer: Scorer) -> None:
     """Mark as failed what was tried too often, so that no case says "running" for ever."""
-    for job in DBOS.list_workflows(status=["MAX_RECOVERY_ATTEMPTS_EXCEEDED", "ERROR", "CANCELLED"], name=SCORE_IMAGE):
+    for job in DBOS.list_workflows(status=LOST, name=SCORE_IMAGE):
         scorer.give_up(int(job.workflow_id.removeprefix(JOB_PREFIX)))
+    for job in DBOS.list_workflows(status=LOST, name=FIND_ROI):
+        scoring_id, _, attempt = job.workflow_id.removeprefix(ROI_PREFIX).partition("-")
+        scorer.give_up_roi(int(scoring_id), int(attempt or 1))
 
 
 def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
@@ -194,6 +252,7 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     }
     DBOS(config=config)
     register_workflows(scorer)
+    register_roi_workflow(scorer)
     DBOS.launch()
     DBOS.register_queue(SCORING_QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
     logger.info("worker %s serves version %s, lock %s", settings.worker_slot, scorer.version_name, lock.name)

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.services.cases import get_packed_candidates
 from nucleus_app.services.reviews import EditsRead, ReviewDesk
+from nucleus_app.services.roi import ask_for_roi, read_roi
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.bodies import parse_body, read_body
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
@@ -39,6 +40,14 @@ def create_review_router(workplace: Workplace) -> APIRouter:
     async def take_edits(scoring_id: ScoringId, request: Request) -> JSONResponse:
         body = await read_body(request)
         return await run_in_threadpool(_take, desk, scoring_id, body)
+
+    @router.get("/roi")
+    def roi(scoring_id: ScoringId) -> JSONResponse:
+        return JSONResponse(read_roi(workplace, scoring_id), headers=NO_STORE)
+
+    @router.post("/roi")
+    def find_roi(scoring_id: ScoringId) -> JSONResponse:
+        return JSONResponse(ask_for_roi(workplace, scoring_id), headers=NO_STORE)
 
     return router
 

@@ -12,12 +12,16 @@ from sqlalchemy import inspect, text
 
 import db.migrate
 from db.blobs import BlobStore
+from db.edits import LoggedEdit, append_edits, find_review, list_reviews, put_review
 from db.engine import create_store, session_scope
 from db.images import NewImage, add_image, list_images
 from db.migrate import migrate
-from db.scorings import get_scoring, put_tile, queue_scoring
+from db.scorings import get_nuclei, get_scoring, put_tile, queue_scoring
 from db.tables import Table
+from nucleus_app.domain.edits import Delete, SignedEdit
 from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
+from nucleus_app.domain.review import Review
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import NotFound, StorageFull
 
@@ -105,6 +109,32 @@ def test_scorings_of_the_first_release_are_read_after_the_upgrade(
         done, running = (get_scoring(session, scoring_id) for scoring_id in (1, 2))
     assert (done.counts, done.oddities, done.confirmed, done.version.confidence) == ((1, 2, 3), (), False, None)
     assert (running.is_open, running.oddities, running.confirmed) == (True, (), False)
+    engine.dispose()
+
+
+def test_a_scoring_of_the_second_release_can_be_corrected_after_the_upgrade(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_store(database_url)
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "second", ignore=shutil.ignore_patterns("0003*"))
+    with monkeypatch.context() as second_release:
+        second_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "second")
+        migrate(engine)
+    nuclei = Nuclei.from_arrays([[1, 1], [2, 2]], [0, 1], [0.9, 0.35])
+    with session_scope(engine, write=True) as session:
+        for row in OLD_ROWS:
+            session.execute(text(row))
+        session.execute(text("UPDATE scoring SET nuclei = :packed WHERE id = 1"), {"packed": pack_nuclei(nuclei)})
+    migrate(engine)
+    with session_scope(engine, write=True) as session:
+        assert list_reviews(session, [1, 2]) == {}
+        review = Review(unpack_nuclei(get_nuclei(session, 1)), get_scoring(session, 1).version.thresholds, (4, 4))
+        was = review.apply(SignedEdit("c", 1, "a", Delete((0,))))
+        append_edits(session, 1, [LoggedEdit(1, "c", 1, "a", "", NOW, {"op": "delete", "ids": [0]}, was)])
+        put_review(session, 1, 1, review.tally, NOW)
+    with session_scope(engine) as session:
+        assert find_review(session, 1).tally.counts == (0, 1, 0)
+        assert get_scoring(session, 1).counts == (1, 2, 3)  # the network's own counts are as they were
     engine.dispose()
 
 
