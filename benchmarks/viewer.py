@@ -17,17 +17,12 @@ import numpy as np
 from playwright.sync_api import Browser, Page, expect
 
 from benchmarks.scoring import describe_machine
-from db.engine import session_scope
-from db.images import NewImage, add_image
-from db.scorings import VersionUsed, finish_scoring, queue_scoring, start_scoring
-from nucleus_app import __version__
 from nucleus_app.domain.nuclei import Nuclei
-from nucleus_app.domain.scale import PixelSize
-from nucleus_app.imaging.reader import encode_png
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from nucleus_app.services.workplace import Workplace, open_workplace
+from nucleus_app.services.workplace import open_workplace
 from nucleus_app.settings import Settings
 from tests.e2e.conftest import RunningApp, free_port, open_chromium
+from tests.e2e.seeding import seed_case
 
 SIDE_PX = 4000
 SIZES = (2_000, 20_000, 100_000)
@@ -110,19 +105,6 @@ def scatter_nuclei(n: int, side_px: int) -> Nuclei:
     return Nuclei.from_arrays(
         rng.uniform(4, side_px - 4, (n, 2)), rng.choice(3, n, p=(0.2, 0.6, 0.2)), rng.uniform(0.5, 1, n)
     )
-
-
-def seed_case(workplace: Workplace, rgb: np.ndarray[Any, np.dtype[np.uint8]], nuclei: Nuclei, label: str) -> int:
-    """An image with a finished scoring that holds exactly these nuclei; returns the image's id."""
-    blob = workplace.blobs.put(encode_png(rgb))
-    now, size = datetime.now(UTC), PixelSize(0.5, "synthetic field")
-    new = NewImage(blob, blob, label, "synthetic", rgb.shape[1], rgb.shape[0], size, (), is_synthetic=True)
-    with session_scope(workplace.engine, write=True) as session:
-        image = add_image(session, new, now)
-        scoring = queue_scoring(session, image.id, size, now)
-        start_scoring(session, scoring, 1, "0" * 64, now)
-        finish_scoring(session, scoring, nuclei, VersionUsed("seeded", "0" * 64, (0.4, 0.4, 0.4), __version__), now)
-    return image.id
 
 
 def measure(browser: Browser, url: str, image_id: int) -> dict[str, float]:

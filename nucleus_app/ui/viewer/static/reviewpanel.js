@@ -55,8 +55,8 @@ export class ReviewPanel {
     this.inputs = NOUNS.map((noun, kind) => {
       const value = el('output', {});
       const input = el('input', { type: 'range', min: floors[kind].toFixed(2), max: 0.95, step: 0.01, 'aria-label': `Threshold of ${noun} nuclei`, 'data-cut': kind });
-      input.addEventListener('input', () => this.handlers.onCut(kind, Number(input.value), false));
-      input.addEventListener('change', () => this.handlers.onCut(kind, Number(input.value), true));
+      input.addEventListener('input', () => { this.moving = kind; this.handlers.onCut(kind, Number(input.value), false); });
+      input.addEventListener('change', () => { this.moving = null; this.handlers.onCut(kind, Number(input.value), true); });
       const back = el('button', { type: 'button', title: 'Back to the network’s own', 'aria-label': `Back to the network’s own threshold for ${noun}`, onclick: () => this.handlers.onCut(kind, thresholds[kind], true) }, '↺');
       return { input, value, back, own: thresholds[kind], row: el('label', { class: 'nv-cut' }, el('span', {}, noun), input, value, back) };
     });
@@ -65,9 +65,9 @@ export class ReviewPanel {
 
   showCuts(levels) {
     this.inputs?.forEach(({ input, value, back, own }, kind) => {
-      if (document.activeElement !== input || Number(input.value) !== Number(levels[kind].toFixed(2))) input.value = levels[kind].toFixed(2);
-      value.textContent = levels[kind].toFixed(2);
-      back.disabled = Math.abs(levels[kind] - own) < 0.005;
+      if (this.moving !== kind) input.value = levels[kind].toFixed(2); // else the reader holds it
+      value.textContent = Number(input.value).toFixed(2);
+      back.disabled = Math.abs(Number(input.value) - own) < 0.005;
     });
   }
 

@@ -73,6 +73,11 @@ export class Tools {
     this.stage.repaint();
   }
 
+  /** What lies under the pointer may have changed under it. */
+  look() {
+    this.hover = this.pointer && !DRAWING.includes(this.tool) ? this.pick(this.pointer) : -1;
+  }
+
   onLeave() {
     Object.assign(this, { hover: -1, pointer: null });
     this.stage.repaint();

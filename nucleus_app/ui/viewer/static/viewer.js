@@ -192,6 +192,7 @@ class Viewer {
 
   /** After any change of the fold, own or others'. */
   onEdited() {
+    this.tools.look();
     this.regions.update(this.review.regions);
     this.draw();
     this.showNumbers();

@@ -1,0 +1,38 @@
+"""Cases with known nuclei, put into a running app's store without scoring anything."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from db.engine import session_scope
+from db.images import NewImage, add_image
+from db.scorings import VersionUsed, finish_scoring, queue_scoring, start_scoring
+from nucleus_app import __version__
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.scale import PixelSize
+from nucleus_app.imaging.reader import encode_png
+from nucleus_app.kinet.preprocess import Rgb
+from nucleus_app.services.workplace import Workplace
+
+THRESHOLDS = (0.4, 0.4, 0.4)
+
+
+def seed_case(workplace: Workplace, rgb: Rgb, candidates: Nuclei, label: str) -> int:
+    """An image of 0.5 µm/px with a finished scoring that holds exactly these candidates; returns the image's id."""
+    blob = workplace.blobs.put(encode_png(rgb))
+    now, size = datetime.now(UTC), PixelSize(0.5, "synthetic field")
+    new = NewImage(blob, blob, label, "synthetic", rgb.shape[1], rgb.shape[0], size, (), is_synthetic=True)
+    with session_scope(workplace.engine, write=True) as session:
+        image = add_image(session, new, now)
+        scoring = queue_scoring(session, image.id, size, now)
+        start_scoring(session, scoring, 1, "0" * 64, now)
+        finish_scoring(session, scoring, candidates, VersionUsed("seeded", "0" * 64, THRESHOLDS, __version__), now)
+    return image.id
+
+
+def grade_candidates(nuclei: Nuclei, rng: np.random.Generator) -> Nuclei:
+    """Known nuclei as a network would have found them: most surely, some barely, and some faint peaks that do not count."""
+    scores = rng.choice([0.9, 0.45, 0.3], len(nuclei), p=(0.86, 0.08, 0.06)).astype(np.float32)
+    return Nuclei(nuclei.xy, nuclei.classes, scores)
