@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +18,15 @@ from PIL import Image
 from sqlalchemy import text
 
 from db.engine import session_scope
+from nucleus_app.domain.edits import Bounds, Region, parse_edit
 from nucleus_app.domain.oddities import Oddity
+from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
-from nucleus_app.services.cases import Case, get_case, get_record
+from nucleus_app.services.cases import Case, get_case, get_packed_candidates, get_record
 from nucleus_app.services.child import WorkerChild
 from nucleus_app.services.intake import score_at, take_in
+from nucleus_app.services.roi import ask_for_roi, read_roi
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
@@ -51,18 +55,20 @@ def start_worker(settings: Settings) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE)
 
 
-def steps_of(workplace: Workplace, scoring_id: int) -> dict[int, object]:
-    """Step number → when it was completed, for the finished steps of a scoring."""
+def steps_of(workplace: Workplace, scoring_id: int, *, prefix: str = "scoring") -> dict[int, object]:
+    """Step number → when it was completed, for the finished steps of a scoring (or of its map: ``roi``)."""
     client = DBOSClient(system_database_url=workplace.engine.url.render_as_string(hide_password=False))
-    steps = client.list_workflow_steps(f"scoring-{scoring_id}")
+    steps = client.list_workflow_steps(f"{prefix}-{scoring_id}")
     client.destroy()
     return {s["function_id"]: s["completed_at_epoch_ms"] for s in steps if s["completed_at_epoch_ms"]}
 
 
-def wait_for_steps(workplace: Workplace, scoring_id: int, n_steps: int) -> dict[int, object]:
+def wait_for_steps(
+    workplace: Workplace, scoring_id: int, n_steps: int, *, prefix: str = "scoring"
+) -> dict[int, object]:
     """The finished steps, once there are so many: a result is visible a moment before its step is noted."""
     end = time.monotonic() + PATIENCE_S
-    while len(steps := steps_of(workplace, scoring_id)) < n_steps and time.monotonic() < end:
+    while len(steps := steps_of(workplace, scoring_id, prefix=prefix)) < n_steps and time.monotonic() < end:
         time.sleep(0.05)
     return steps
 
@@ -105,6 +111,10 @@ def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
     assert len(steps) == 1 + 6 + 1
     direct = shipped.find(np.asarray(Image.open(slide)), 0.5)
     record = get_record(workplace, image.id)
+    candidates = unpack_nuclei(get_packed_candidates(workplace, scoring_id))
+    assert len(candidates) > len(direct)
+    assert (candidates.scores >= 0.5 * np.array(record.thresholds, np.float32)[candidates.classes]).all()
+    assert np.abs(candidates.xy[: len(direct)] - direct.xy).max() < 1e-3  # those that count come first
     assert done.scoring.counts == direct.counts()
     assert np.abs(record.nuclei.xy - direct.xy).max() < 1e-3
     assert np.abs(record.nuclei.scores - direct.scores).max() < 1e-6
@@ -155,6 +165,71 @@ def test_a_job_that_cannot_be_done_fails_with_a_message_and_the_next_one_runs(
     broken = get_case(workplace, cases[0].id)
     assert broken.state == "failed"
     assert "missing from the store" in broken.scoring.error
+
+
+def wait_for_map(workplace: Workplace, scoring_id: int) -> dict[str, Any]:
+    end = time.monotonic() + PATIENCE_S
+    while (found := read_roi(workplace, scoring_id))["state"] == "running" and time.monotonic() < end:
+        time.sleep(0.05)
+    return found
+
+
+def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(
+    database_url: str, settings: Settings, open_at: OpenWorkplace, slide: Path
+) -> None:
+    workplace = open_at(settings, database_url=database_url)
+    image = take_in(workplace, slide, "slide.png")
+    score_at(workplace, image.id, 0.5)
+    worker = start_worker(workplace.settings)
+    try:
+        case = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        assert ask_for_roi(workplace, case.scoring.id)["state"] == "running"
+        assert wait_for_steps(workplace, case.scoring.id, 2, prefix="roi")
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    finished_before = steps_of(workplace, case.scoring.id, prefix="roi")
+    worker = start_worker(workplace.settings)
+    try:
+        found = wait_for_map(workplace, case.scoring.id)
+        steps = wait_for_steps(workplace, case.scoring.id, 1 + 6 + 1, prefix="roi")
+    finally:
+        worker.stdin.close()
+        worker.wait(timeout=20)
+    assert {number: steps[number] for number in finished_before} == finished_before
+    assert (found["state"], found["error"]) == ("done", None)
+    assert (found["cells"]["label"], found["cells"]["size"], found["cells"]["columns"]) == ("tumour", 16, 144)
+    region = parse_edit({"op": "region", **found["cells"]}, Bounds(2300, 1200, (0.1, 0.1, 0.1)))
+    assert isinstance(region, Region)
+    assert sum(region.shape.runs) == 144 * 75
+    assert ask_for_roi(workplace, case.scoring.id) == found  # nothing is made twice
+
+
+def test_a_map_that_cannot_be_made_says_why_and_can_be_asked_for_again(
+    settings: Settings, open_at: OpenWorkplace, tmp_path: Path
+) -> None:
+    workplace = open_at(settings)
+    field = draw_field(FieldRecipe(width_px=120, height_px=120), np.random.default_rng(1))
+    Image.fromarray(field.rgb).save(tmp_path / "a.png")
+    image = take_in(workplace, tmp_path / "a.png", "a")
+    score_at(workplace, image.id, 0.5)
+    blob = settings.data_dir / "blobs" / image.blob[:2] / image.blob
+    worker = start_worker(settings)
+    try:
+        case = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        content = blob.read_bytes()
+        blob.unlink()
+        ask_for_roi(workplace, case.scoring.id)
+        failed = wait_for_map(workplace, case.scoring.id)
+        blob.write_bytes(content)
+        ask_for_roi(workplace, case.scoring.id)
+        done = wait_for_map(workplace, case.scoring.id)
+    finally:
+        worker.stdin.close()
+        worker.wait(timeout=20)
+    assert failed["state"] == "failed"
+    assert "missing from the store" in failed["error"]
+    assert (done["state"], done["error"]) == ("done", None)
 
 
 def test_a_job_that_was_tried_too_often_is_given_up(settings: Settings, open_at: OpenWorkplace, tmp_path: Path) -> None:
