@@ -21,7 +21,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import open_workplace
 from nucleus_app.settings import Settings
-from tests.e2e.conftest import RunningApp, free_port, open_chromium
+from tests.e2e.running import RunningApp, free_port, open_chromium
 from tests.e2e.seeding import seed_case
 
 SIDE_PX = 4000

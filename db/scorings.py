@@ -107,13 +107,13 @@ def read_tiles(session: Session, scoring_id: int) -> list[Nuclei]:
     return [unpack_nuclei(row.nuclei) for row in rows]
 
 
-def finish_scoring(session: Session, scoring_id: int, candidates: Nuclei, version: VersionUsed, now: datetime) -> None:
+def finish_scoring(session: Session, scoring_id: int, candidates: Nuclei, version: VersionUsed, now: datetime) -> bool:
     """Store the candidates, count those over the thresholds, drop the tiles. Again is fine: a done scoring is left as
-    it is.
+    it is, and False returned.
     """
     row = _get_row(session, scoring_id)
     if row.state == ScoringState.DONE.value:
-        return
+        return False
     row.positive, row.negative, row.other = candidates.reaching(version.thresholds).counts()
     row.nuclei = pack_nuclei(candidates)
     row.version_name, row.version_sha256 = version.name, version.sha256
@@ -121,6 +121,7 @@ def finish_scoring(session: Session, scoring_id: int, candidates: Nuclei, versio
     row.confidence = [version.confidence.slope, version.confidence.intercept] if version.confidence else None
     row.state, row.finished = ScoringState.DONE.value, now
     session.execute(delete(TileRow).where(TileRow.scoring_id == scoring_id))
+    return True
 
 
 def fail_scoring(session: Session, scoring_id: int, reason: str, now: datetime) -> None:
@@ -145,6 +146,16 @@ def lock_scoring(session: Session, scoring_id: int) -> StoredScoring:
 def find_latest_scoring(session: Session, image_id: int) -> StoredScoring | None:
     row = session.scalars(_latest_of([image_id])).first()
     return _stored(session, row) if row else None
+
+
+def find_result_before(session: Session, scoring_id: int) -> StoredScoring | None:
+    """The result that an image had before it was scored again: its last done scoring before this one."""
+    row = _get_row(session, scoring_id)
+    earlier = select(ScoringRow).where(
+        ScoringRow.image_id == row.image_id, ScoringRow.id < row.id, ScoringRow.state == ScoringState.DONE.value
+    )
+    found = session.scalars(earlier.order_by(ScoringRow.id.desc()).limit(1)).first()
+    return _stored(session, found) if found else None
 
 
 def list_latest_scorings(session: Session, image_ids: list[int]) -> dict[int, StoredScoring]:

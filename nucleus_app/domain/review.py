@@ -26,16 +26,15 @@ from nucleus_app.domain.edits import (
     SignedEdit,
     Undo,
 )
-from nucleus_app.domain.nuclei import N_CLASSES, Counts, Nuclei
-from nucleus_app.domain.regions import Box, bound_shape, find_inside
-from nucleus_app.domain.reviewed import Origin, ReviewedNuclei, Tally
+from nucleus_app.domain.nuclei import N_CLASSES, Counts, Nuclei, NucleusClass
+from nucleus_app.domain.reviewed import Decision, Origin, ReviewedNuclei, Tally
+from nucleus_app.domain.tissue_layer import NO_REGION, TissueLayer
 from nucleus_app.errors import InvalidEdit
 
 Places = NDArray[np.int64]
 
 UNDECIDED, PRESENT, DELETED = 0, 1, 2
 """What the last class or delete that stands says of a nucleus."""
-NO_REGION = -1
 _NOWHERE = np.empty(0, np.int64)
 
 
@@ -56,7 +55,6 @@ class _Entry:
     signed: SignedEdit
     places: Places
     stands: bool = True
-    box: Box | None = None
 
 
 class Review:
@@ -79,7 +77,7 @@ class Review:
         self._log: list[_Entry] = []
         self._number: dict[str, int] = {}
         self._placed: dict[str, int] = {}
-        self._tissue: list[int] = []
+        self._tissue = TissueLayer()
         self._cut_edits: tuple[list[int], ...] = tuple([] for _ in range(N_CLASSES))
         self._touches: defaultdict[int, list[int]] = defaultdict(list)
         self._sums = np.zeros(N_CLASSES + 4, np.int64)
@@ -128,6 +126,23 @@ class Review:
         """Those that stand, in order."""
         return [e.signed.edit for e in self._log if e.stands and isinstance(e.signed.edit, Region)]
 
+    def signed_regions(self) -> list[tuple[str, Region]]:
+        """Those that stand, each with its author, in order."""
+        return [(e.signed.author, e.signed.edit) for e in self._log if e.stands and isinstance(e.signed.edit, Region)]
+
+    def decisions(self) -> list[Decision]:
+        """What was said of every nucleus that an edit names; nothing of placed ones that are gone."""
+        found = []
+        for place in sorted(self._touches):
+            standing = [number for number in self._touches[place] if self._log[number].stands]
+            present = bool(self._present[place])
+            if not standing or (not present and place >= self._n_candidates):
+                continue
+            kind = NucleusClass(int(self._kind[place])) if present else None
+            author = self._log[standing[-1]].signed.author
+            found.append(Decision(float(self._x[place]), float(self._y[place]), kind, author))
+        return found
+
     def are_open(self, candidates: Places) -> NDArray[np.bool_]:
         """Which of the given candidates no edit that stands names, and no region leaves out."""
         open_: NDArray[np.bool_] = ~self._touched[candidates] & ~self._left_out[candidates]
@@ -160,8 +175,8 @@ class Review:
                 entry.places = np.array([self._n])
             case Cut(kind):
                 was = self._cuts[kind]
-            case Region(_, shape):
-                entry.box = bound_shape(shape)
+            case Region():
+                pass
             case Undo(key) | Redo(key):
                 self._check_own(key, signed)
         self._log.append(entry)
@@ -188,8 +203,7 @@ class Review:
                 self._cut_again(int(kind))
             case Region(label):
                 if label.is_tissue:
-                    self._tissue.append(number)
-                    self._cover_with(number)
+                    self._cover_with(number, edit)
             case Undo(key):
                 self._stand(self._number[key], False)
             case Redo(key):
@@ -303,8 +317,10 @@ class Review:
         if isinstance(edit, Cut):
             self._cut_again(int(edit.kind))
         elif isinstance(edit, Region):
-            if edit.label.is_tissue:
-                (self._cover_with if stands else self._uncover)(number)
+            if edit.label.is_tissue and stands:
+                self._cover_with(number, edit)
+            elif edit.label.is_tissue:
+                self._uncover(number)
         else:
             self._put(entry.places, [self._derive(place) for place in entry.places.tolist()])
 
@@ -331,13 +347,11 @@ class Review:
 
     # Regions of the tissue layer: each nucleus knows the last one that covers it.
 
-    def _cover_with(self, number: int) -> None:
+    def _cover_with(self, number: int, region: Region) -> None:
         """A region that stands (again): it decides wherever no later one does."""
-        entry = self._log[number]
-        region = _region_of(entry)
-        x, y = self._x[: self._n], self._y[: self._n]
-        near = np.flatnonzero(entry.box.holds(x, y) & (self._cover[: self._n] < number)) if entry.box else _NOWHERE
-        places = near[find_inside(region.shape, x[near], y[near])]
+        self._tissue.add(number, region)
+        places = np.flatnonzero(self._cover[: self._n] < number)
+        places = places[self._tissue.find_covered(number, self._x[places], self._y[places])]
         changed = places[self._left_out[places] != region.label.leaves_out]
         self._cover[places] = number
         self._count(changed, -1)
@@ -346,26 +360,15 @@ class Review:
 
     def _uncover(self, number: int) -> None:
         """A region that stands no longer: where it decided, the one before it does."""
+        self._tissue.remove(number)
         places = np.flatnonzero(self._cover[: self._n] == number)
         self._count(places, -1)
         self._cover_again(places)
         self._count(places, 1)
 
     def _cover_again(self, places: Places) -> None:
-        """Look the last region up that covers each of these nuclei. They are not counted meanwhile."""
-        self._cover[places] = NO_REGION
-        self._left_out[places] = False
-        for number in reversed(self._tissue):
-            entry = self._log[number]
-            if not len(places):
-                return
-            if not entry.stands or entry.box is None:
-                continue
-            region = _region_of(entry)
-            near = np.flatnonzero(entry.box.holds(self._x[places], self._y[places]))
-            found = near[find_inside(region.shape, self._x[places[near]], self._y[places[near]])]
-            self._cover[places[found]], self._left_out[places[found]] = number, region.label.leaves_out
-            places = np.delete(places, found)
+        """Look the region up that decides for each of these nuclei. They are not counted meanwhile."""
+        self._cover[places], self._left_out[places] = self._tissue.look_up(self._x[places], self._y[places])
 
     def _count(self, places: Places, sign: int) -> None:
         """Add nuclei to the sums, or take them out before they change."""
@@ -381,12 +384,6 @@ class Review:
                 np.count_nonzero((self._said[places] == DELETED) & candidate),
             ]
         )
-
-
-def _region_of(entry: _Entry) -> Region:
-    region = entry.signed.edit
-    assert isinstance(region, Region)
-    return region
 
 
 def fold(candidates: Nuclei, thresholds: Sequence[float], size: tuple[int, int], edits: Iterable[SignedEdit]) -> Review:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_app.domain.edits import NucleusId
-from nucleus_app.domain.nuclei import Counts, Nuclei
+from nucleus_app.domain.nuclei import Counts, Nuclei, NucleusClass
 
 
 class Origin(StrEnum):
@@ -37,6 +38,15 @@ class ReviewedNuclei:
         """Nuclei as the network found them."""
         n = len(nuclei)
         return cls(nuclei, tuple(range(n)), (Origin.NETWORK,) * n, np.zeros(n, np.bool_))
+
+
+class Decision(NamedTuple):
+    """What persons last said of one nucleus: where it is and its class, or None that it is none; ``author`` said it last."""
+
+    x: float
+    y: float
+    kind: NucleusClass | None
+    author: str
 
 
 @dataclass(frozen=True, slots=True)

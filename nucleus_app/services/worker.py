@@ -30,6 +30,7 @@ from nucleus_app.domain.oddities import is_refused
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
+from nucleus_app.services.carrying import carry_corrections
 from nucleus_app.services.familiarity import find_oddities
 from nucleus_app.services.jobs import FIND_ROI, JOB_PREFIX, JOB_VERSION, ROI_PREFIX, SCORE_IMAGE, SCORING_QUEUE
 from nucleus_app.services.reviews import CANDIDATE_SHARE
@@ -79,14 +80,15 @@ class Scorer:
             put_tile(session, scoring_id, tile, nuclei, _now())
 
     def finish(self, scoring_id: int) -> None:
-        """Join the tiles and store the result."""
+        """Join the tiles and store the result, with what was corrected in the result before."""
         self._refuse_other_version(scoring_id)
         version = self._predictor.version
         used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__, version.confidence)
         field = self._get_field(scoring_id)
         with session_scope(self._workplace.engine, write=True) as session:
             candidates = self._predictor.join(field, read_tiles(session, scoring_id))
-            finish_scoring(session, scoring_id, candidates, used, _now())
+            if finish_scoring(session, scoring_id, candidates, used, _now()):
+                carry_corrections(session, scoring_id, _now())
         self._field = None
 
     def _refuse_other_version(self, scoring_id: int) -> None:

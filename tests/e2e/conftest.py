@@ -1,83 +1,19 @@
-"""The whole app in its own process, and a real Chromium on it."""
+"""The app for a module of tests, a page of a laptop's size, and a case to correct."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
-import httpx
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request
 
-ROOT = Path(__file__).parent.parent.parent
-CHROMIUM_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-]
-expect.set_options(timeout=30_000)  # a busy machine is no failure
-CHROMIUM_FLAGS += ["--disable-component-update", "--disable-sync"]
-
-
-@dataclass
-class RunningApp:
-    """The app as an administrator starts it, in a data folder of its own."""
-
-    data_dir: Path
-    port: int
-    environment: dict[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/"
-
-    def start(self) -> None:
-        environment = os.environ | {"NUCLEUS_DATA_DIR": str(self.data_dir), "NUCLEUS_PORT": str(self.port)}
-        environment |= {"NUCLEUS_DEVICE": "cpu"} | self.environment
-        self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
-        end = time.monotonic() + 90
-        while time.monotonic() < end:
-            assert self.process.poll() is None, "the app ended while starting"
-            try:
-                httpx.get(f"{self.url}nucleus/healthz", timeout=2).raise_for_status()
-                return
-            except httpx.HTTPError:
-                time.sleep(0.1)
-        raise AssertionError("the app did not answer within 90 s")
-
-    def kill(self) -> None:
-        """kill -9, as a crash or a power cut would."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            self.process.wait(timeout=30)
-
-    def cases(self) -> list[dict[str, object]]:
-        listed: list[dict[str, object]] = httpx.get(f"{self.url}nucleus/api/images").json()["cases"]
-        return listed
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.workplace import Workplace, open_workplace
+from nucleus_app.settings import Settings
+from tests.e2e.bench import ZOOM_IN, Bench
+from tests.e2e.running import RunningApp, free_port, open_chromium
+from tests.e2e.seeding import grade_candidates, seed_case
 
 
 @pytest.fixture(scope="module")
@@ -86,15 +22,6 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     running.start()
     yield running
     running.stop()
-
-
-@contextmanager
-def open_chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        installed = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-        chromium = playwright.chromium.launch(executable_path=installed, args=CHROMIUM_FLAGS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="session")
@@ -120,3 +47,22 @@ def page(browser: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert problems == []
+
+
+@pytest.fixture(scope="module")
+def store(app: RunningApp) -> Iterator[Workplace]:
+    """The running app's own store."""
+    workplace = open_workplace(Settings(data_dir=app.data_dir, demo=False))
+    yield workplace
+    workplace.jobs.close()
+    workplace.engine.dispose()
+
+
+@pytest.fixture
+def bench(page: Page, app: RunningApp, store: Workplace) -> Bench:
+    """A fresh case of its own with known candidates, zoomed in."""
+    field = draw_field(FieldRecipe(width_px=420, height_px=420), np.random.default_rng(11))
+    candidates = grade_candidates(field.nuclei, np.random.default_rng(12))
+    bench = Bench(page, app, seed_case(store, field.rgb, candidates, "Seeded field")).open()
+    page.evaluate(ZOOM_IN)
+    return bench

@@ -17,19 +17,11 @@ from playwright.sync_api import Browser, Page, expect
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
-from tests.e2e.conftest import RunningApp, free_port
+from tests.e2e.pages import INKED, open_page, wait_scored
+from tests.e2e.running import RunningApp, free_port
 
 pytestmark = pytest.mark.browser
 RUO = "For research use only. Not for use in diagnostic procedures."
-
-
-def open_page(page: Page, app: RunningApp, address: str = "") -> None:
-    page.goto(app.url + address)
-    expect(page.locator(".nv-root")).to_have_attribute("data-connected", "yes")
-
-
-def wait_scored(page: Page) -> None:
-    expect(page.locator(".nv-root")).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=120_000)
 
 
 def upload(page: Page, *files: Path) -> None:
@@ -68,8 +60,6 @@ LOOK_AT = """([n, zoom]) => {
   v.osd.forceRedraw();
   v.draw();
 }"""
-INKED = """() => { const o = document.querySelector('.nv-root').viewer.overlay;
-  const d = o.g.getImageData(0, 0, o.canvas.width, o.canvas.height).data; let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; }"""
 ZOOM = """(f) => { const v = document.querySelector('.nv-root').viewer; const p = v.osd.viewport;
   p.zoomTo(p.getHomeZoom() * f, null, true); v.osd.forceRedraw(); v.draw(); }"""
 

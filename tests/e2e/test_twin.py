@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page
 from nucleus_app.domain.edits import Bounds, SignedEdit, parse_edit
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.review import fold
-from tests.e2e.conftest import RunningApp
+from tests.e2e.running import RunningApp
 
 pytestmark = pytest.mark.browser
 SIDE = 100

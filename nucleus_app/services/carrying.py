@@ -1,0 +1,37 @@
+"""An image that is scored again keeps its corrections."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from db.edits import LoggedEdit, append_edits, find_review, list_edits, put_review
+from db.scorings import find_result_before, get_scoring
+from nucleus_app.domain.carry import carry_over
+from nucleus_app.domain.edits import SignedEdit, edit_to_mapping
+from nucleus_app.services.reviews import open_review
+
+
+def carry_corrections(session: Session, scoring_id: int, now: datetime) -> int:
+    """Begin a finished scoring's log with what was corrected in the one before; returns how many edits that took.
+
+    Belongs into the transaction that finishes the scoring: then it happens once.
+    """
+    scoring = get_scoring(session, scoring_id)
+    before = find_result_before(session, scoring_id)
+    if before is None or scoring.is_refused or find_review(session, before.id) is None:
+        return 0
+    new = open_review(session, scoring)
+    readers = {logged.author: logged.reader for logged in list_edits(session, before.id, 0)}
+    carried: list[LoggedEdit] = []
+    old = open_review(session, before).review
+    for seq, (author, edit) in enumerate(carry_over(old, new.review.candidates, scoring.pixel_size.mpp), 1):
+        client = f"carried-{before.id}-{author}"[:64]
+        was = new.review.apply(SignedEdit(client, seq, author, edit))
+        op = edit_to_mapping(edit)
+        carried.append(LoggedEdit(new.review.rev, client, seq, author, readers.get(author, ""), now, op, was))
+    if carried:
+        append_edits(session, scoring_id, carried)
+        put_review(session, scoring_id, new.review.rev, new.review.tally, now)
+    return len(carried)

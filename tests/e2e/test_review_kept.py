@@ -1,0 +1,152 @@
+"""No correction is lost: reloads, restarts, a lost connection, a killed server, two people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.e2e.bench import COUNTS, ZOOM_IN, Bench
+from tests.e2e.running import RunningApp, free_port
+
+pytestmark = pytest.mark.browser
+
+
+def test_undo_and_redo_go_on_after_a_reload_and_a_restart(page: Page, tmp_path: Path) -> None:
+    app = RunningApp(tmp_path / "data", free_port())
+    app.start()
+    try:
+        bench = Bench(page, app, 1).open()
+        start = bench.counts()
+        for one in bench.counted()[:4]:
+            page.mouse.move(*bench.at(one[1], one[2]))
+            bench.key("x")
+        after = bench.counts()
+        assert sum(after) == sum(start) - 4
+        bench.saved()
+        app.kill()
+        app.start()
+        bench.open()
+        assert bench.counts() == after
+        bench.key(*["Control+z"] * 4)
+        assert bench.counts() == start
+        page.reload()
+        bench.open()
+        bench.key(*["Control+Shift+z"] * 4)
+        assert bench.counts() == after
+        bench.key(*["Control+z"] * 9)  # more than there is
+        assert bench.counts() == start
+        page.locator(".nv-section summary", has_text="History").click()
+        expect(page.locator(".nv-history li")).to_have_count(16)
+        expect(page.locator(".nv-history li.nv-undone")).to_have_count(4)
+    finally:
+        app.stop()
+
+
+def test_edits_made_without_a_connection_are_kept_and_sent_later_even_by_another_page(bench: Bench, page: Page) -> None:
+    before = bench.counts()
+    page.route("**/edits*", lambda route: route.abort())
+    ones = bench.counted()[:3]
+    for one in ones:
+        page.mouse.move(*bench.at(one[1], one[2]))
+        bench.key("x")
+    expect(bench.root).to_have_attribute("data-pending", "3")
+    expect(page.locator(".nv-saved")).to_contain_text("3 edits not saved yet")
+    assert sum(page.evaluate(COUNTS)) == sum(before) - 3
+    page.unroute("**/edits*")
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.reload()
+    bench.open()
+    bench.saved()
+    assert sum(bench.counts()) == sum(before) - 3
+    expect(page.locator(".nv-saved")).to_have_text(re.compile(r"saved \d\d:\d\d:\d\d"))
+
+
+def test_a_killed_server_loses_nothing_that_was_shown_as_saved_and_gets_the_rest_later(
+    page: Page, tmp_path: Path
+) -> None:
+    app = RunningApp(tmp_path / "data", free_port())
+    app.start()
+    try:
+        bench = Bench(page, app, 1).open()
+        page.evaluate(ZOOM_IN)
+        before = sum(bench.counts())
+        bench.key("a", "1")
+        box = page.locator(".nv-stage").bounding_box()
+        assert box is not None
+        page.keyboard.down("Alt")
+        clicked = 0
+        for k in range(100):
+            if k == 50:
+                app.kill()
+            place = (box["x"] + 120 + 40 * (k % 12), box["y"] + 150 + 40 * (k // 12))
+            hits = page.evaluate(
+                """([x, y]) => { const v = document.querySelector('.nv-root').viewer, b = v.osd.canvas.getBoundingClientRect();
+                  return v.tools.pick(v.tools.toImage({ x: x - b.left, y: y - b.top })); }""",
+                place,
+            )
+            if hits < 0:
+                page.mouse.click(*place)
+                clicked += 1
+        page.keyboard.up("Alt")
+        assert sum(page.evaluate(COUNTS)) == before + clicked
+        expect(page.locator(".nv-saved")).to_contain_text("not saved yet")
+        app.start()
+        bench.saved()
+        assert sum(bench.counts()) == before + clicked
+        assert bench.result()["placed"] == clicked
+    finally:
+        app.stop()
+
+
+@pytest.fixture
+def second(browser: Browser) -> Iterator[Callable[[], Page]]:
+    """Pages of other people: contexts with a storage of their own."""
+    contexts: list[BrowserContext] = []
+
+    def open_() -> Page:
+        contexts.append(browser.new_context(viewport={"width": 1280, "height": 720}))
+        return contexts[-1].new_page()
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def test_two_people_on_one_image_see_each_others_edits_within_three_seconds(
+    bench: Bench, app: RunningApp, second: Callable[[], Page]
+) -> None:
+    before = bench.counts()
+    hers = Bench(second(), app, bench.image).open()
+    hers.page.evaluate(ZOOM_IN)
+    hers.page.get_by_label("Reader", exact=True).fill("Ann")
+    hers.page.get_by_label("Reader", exact=True).press("Tab")
+    hers.root.focus()
+    mine, her_one = bench.counted()[0], bench.counted()[1]
+    bench.page.mouse.move(*bench.at(mine[1], mine[2]))
+    bench.key("x")
+    hers.page.mouse.move(*hers.at(her_one[1], her_one[2]))
+    hers.key("x")
+    expected = [sum(before) - 2]
+    for b in (bench, hers):
+        b.page.wait_for_function(
+            f"[{expected[0]}].includes(document.querySelector('.nv-root').viewer.review.counts.reduce((a, b) => a + b))",
+            timeout=3000,
+        )
+    bench.page.get_by_text("History").click()
+    expect(bench.page.locator(".nv-history")).to_contain_text("Ann: removed 1 nucleus")
+    # Each takes back their own.
+    hers.key("Control+z", "Control+z")
+    hers.saved()
+    bench.page.wait_for_function(
+        f"document.querySelector('.nv-root').viewer.review.counts.reduce((a, b) => a + b) === {sum(before) - 1}"
+    )
+    bench.root.focus()
+    bench.key("Control+z")
+    assert bench.counts() == before
+    hers.page.wait_for_function(
+        f"document.querySelector('.nv-root').viewer.review.counts.reduce((a, b) => a + b) === {sum(before)}"
+    )
