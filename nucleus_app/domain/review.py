@@ -243,11 +243,9 @@ class Review:
     def _say(self, places: Places, said: int, kind: int | None) -> None:
         """The latest edit decides of these nuclei, whatever was before: no need to look at the others."""
         self._count(places, -1)
-        standing = places < self._n_candidates
-        if not standing.all():  # a placed nucleus is gone once its add is undone or a delete stands
-            placed = places[~standing]
-            self._said[placed] = np.where(self._said[placed] == DELETED, DELETED, said)
-        self._said[places[standing]] = said
+        # A placed nucleus is gone once its add is undone or a delete stands: no class brings it back.
+        gone = (places >= self._n_candidates) & (self._said[places] == DELETED)
+        self._said[places] = np.where(gone, DELETED, said)
         self._touched[places] = True
         if kind is not None:
             self._kind[places] = kind
@@ -261,11 +259,9 @@ class Review:
         moved = (self._x[places] != np.array(x)) | (self._y[places] != np.array(y))
         self._said[places], self._touched[places], self._kind[places] = said, touched, kind
         self._x[places], self._y[places] = x, y
-        by_person = self._touched[places] | (places >= self._n_candidates)
-        self._present[places] = np.where(
-            by_person, self._said[places] != DELETED, self._reaches_cut(np.minimum(places, self._n_candidates - 1))
-            if self._n_candidates else False,
-        )  # fmt: skip
+        self._present[places] = self._said[places] != DELETED
+        untouched = places[~self._touched[places] & (places < self._n_candidates)]
+        self._present[untouched] = self._reaches_cut(untouched)
         self._cover_again(places[moved])
         self._count(places, 1)
 

@@ -35,8 +35,8 @@ def add_scoring(workplace: Workplace, image_id: int, candidates: Nuclei = CANDID
     return scoring_id
 
 
-def add_image(workplace: Workplace, folder: Path) -> int:
-    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(folder / "a.png")
+def add_image(workplace: Workplace, folder: Path, *, size: tuple[int, int] = (80, 60)) -> int:
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (*size[::-1], 3), dtype=np.uint8)).save(folder / "a.png")
     return take_in(workplace, folder / "a.png", "a.png").id
 
 

@@ -12,22 +12,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from db.edits import find_review, list_edits
 from db.engine import session_scope
 from db.scorings import VersionUsed, finish_scoring, start_scoring
+from nucleus_app.domain.edits import SignedEdit, edit_to_mapping
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity
+from nucleus_app.domain.review import fold
 from nucleus_app.errors import InvalidEdit, NotFound, StaleRevision
 from nucleus_app.reports.formats import record_to_mapping
 from nucleus_app.services import reviews
-from nucleus_app.services.cases import case_to_mapping, get_case, get_record
+from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
+from tests.domain import test_review
+from tests.domain.test_review import SIZE, logs
 from tests.services.reviewing import EXCLUDE, THRESHOLDS, add_image, add_scoring, body, reclass
 
 ROOT = Path(__file__).parent.parent.parent
@@ -102,6 +109,37 @@ def test_the_score_does_not_depend_on_how_edits_are_batched(
     # 0 and 4 are other, 1 positive, 2 negative and moved out of the region, 3 other, the placed one is left out.
     assert taken.read.score["counts"] == {"positive": 1, "negative": 1, "other": 3}
     assert (taken.read.score["left_out"], taken.read.score["placed"], taken.read.rev) == (1, 1, 7)
+
+
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(logs(), st.data())
+def test_retries_duplicates_and_batches_leave_the_fold_as_it_is(
+    workplace: Workplace, tmp_path: Path, log: list[SignedEdit], data: st.DataObject
+) -> None:
+    image = list_cases(workplace)
+    image_id = image[0].image.id if image else add_image(workplace, tmp_path, size=SIZE)
+    scoring_id = add_scoring(workplace, image_id, test_review.CANDIDATES)
+    desks = [ReviewDesk(workplace), ReviewDesk(workplace)]
+    acks = dict.fromkeys(("ca", "cb"), 0)
+    for at, e in enumerate(log):
+        known = [other for other in log[: at + 1] if other.client == e.client and other.seq > acks[e.client]]
+        if data.draw(st.booleans()) and at + 1 < len(log) and log[at + 1].client == e.client:
+            continue  # it goes with the next one
+        repeated = [other for other in log[:at] if other.client == e.client and other.seq <= acks[e.client]]
+        repeated = repeated[-data.draw(st.integers(1, 3)) :] if data.draw(st.booleans()) else []
+        edits = [{"seq": each.seq, "op": edit_to_mapping(each.edit)} for each in [*repeated, *known]]
+        for desk in desks[: data.draw(st.integers(1, 2))]:
+            taken = desk.take_edits(scoring_id, body(client=e.client, author=e.author) | {"edits": edits})
+            assert (taken.refused, taken.reason) == (None, None)
+        acks[e.client] = taken.ack
+    expected = fold(test_review.CANDIDATES, THRESHOLDS, SIZE, log)
+    for desk in desks:
+        read = desk.read_edits(scoring_id, 0)
+        assert [(each["client"], each["seq"]) for each in read.edits] == [(e.client, e.seq) for e in log]
+        assert read.score["counts"] == expected.counts()._asdict()
+    reviewed = get_record(workplace, image_id).reviewed
+    assert reviewed.ids == expected.nuclei().ids
+    assert np.array_equal(reviewed.nuclei.xy, expected.nuclei().nuclei.xy)
 
 
 INVALID: list[tuple[Any, str]] = [
