@@ -15,7 +15,8 @@ from nucleus_app.errors import InvalidEdit
 
 NucleusId = int | str
 """A candidate's place in its scoring's list, or ``CLIENT:SEQ`` of the edit that placed the nucleus."""
-MAX_POINT_NUMBERS = 20_000
+MAX_POINT_NUMBERS = 4_000
+"""Of one line. A longer stroke is sent as several: the time to fold one grows with its points times the nuclei near it."""
 MAX_RUNS = 200_000
 """Run lengths of a mask: the map of a whole slide has more of them than a hand-drawn line has points."""
 MAX_ID = 2**31 - 1

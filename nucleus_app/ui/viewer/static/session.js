@@ -7,6 +7,7 @@ import { Review } from './review.js';
 export class Session {
   /** Fetch a case's nuclei and edits. handlers: those of Outbox. Throws when the server does not answer. */
   static async open(base, data, handlers) {
+    // The pixels' name is part of the address: a browser keeps candidates, and a number can come to mean another scoring.
     const url = `${base}nucleus/api/scorings/${data.scoring}`;
     const get = async (name) => {
       const answer = await fetch(`${url}/${name}`, { cache: 'no-store' });
@@ -14,7 +15,7 @@ export class Session {
       return answer;
     };
     const [candidates, log, doubtful] = await Promise.all([
-      get('candidates').then((answer) => answer.arrayBuffer()),
+      get(`candidates?of=${data.blob}`).then((answer) => answer.arrayBuffer()),
       get('edits?after=0').then((answer) => answer.json()),
       get('doubtful').then((answer) => answer.json()),
     ]);

@@ -4,7 +4,7 @@ import { ABSENT, NETWORK } from './points.js';
 import { inPolygon } from './regions.js';
 
 export const SLACK_PX = 6; // a hand shakes, a pen more
-const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 8000, MOST_IDS = 200_000;
+const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 3600, MOST_IDS = 200_000;
 export const LABELS = ['tumour', 'non-tumour', 'exclude', 'reviewed'];
 const DRAWING = ['rectangle', 'lasso', 'brush', 'eraser'];
 

@@ -254,7 +254,7 @@ class Viewer {
         answer = await (await fetch(url, { cache: 'no-store' })).json();
       }
       if (this.session !== session) return;
-      if (answer.state !== 'done') throw new Error(answer.detail ?? 'the worker could not do it');
+      if (answer.state !== 'done') throw new Error(answer.error ?? answer.detail ?? 'the worker could not do it');
       this.suggestion = { op: 'region', label: 'tumour', shape: 'cells', ...answer.cells };
     } catch (error) {
       this.panel.addNotice('error', `The network's map did not come: ${error.message}.`);
