@@ -1,0 +1,112 @@
+"""The pictures of docs/guide.md, taken from the running app on a synthetic field: ``python -m tests.e2e.guide_pictures``."""
+
+from __future__ import annotations
+
+import tempfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from playwright.sync_api import Page
+
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.workplace import open_workplace
+from nucleus_app.settings import Settings
+from tests.e2e.bench import Bench
+from tests.e2e.running import RunningApp, free_port, open_chromium
+from tests.e2e.seeding import grade_candidates, seed_case
+
+PICTURES = Path(__file__).parent.parent.parent / "docs" / "pictures"
+COLOURS = 256
+LOOK = """([zoom, x, y]) => { const v = document.querySelector('.nv-root').viewer, p = v.osd.viewport;
+  p.zoomTo(p.getHomeZoom() * zoom, null, true); p.panTo(new OpenSeadragon.Point(x, y), true); v.osd.forceRedraw(); v.draw(); }"""
+CORNER = (110, 130, 300, 300)
+"""The part of the viewer that shows the marks of every palette: left, top, width, height."""
+
+
+def main() -> None:
+    PICTURES.mkdir(exist_ok=True)
+    field = draw_field(FieldRecipe(), np.random.default_rng(7))
+    with tempfile.TemporaryDirectory() as folder:
+        app = RunningApp(Path(folder), free_port(), {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"})
+        workplace = open_workplace(Settings(data_dir=Path(folder), demo=False))
+        image = seed_case(
+            workplace, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(1)), "Synthetic field"
+        )
+        workplace.jobs.close()
+        app.start()
+        try:
+            with open_chromium() as browser:
+                page = browser.new_page(viewport={"width": 1280, "height": 720})
+                bench = Bench(page, app, image).open()
+                correct(bench)
+                keep(page.screenshot(), PICTURES / "review.png")
+                keep(draw_palettes(page), PICTURES / "marks.png")
+        finally:
+            app.stop()
+
+
+def correct(bench: Bench) -> None:
+    """Some of everything: classed, removed, added, left out."""
+    page = bench.page
+    page.evaluate(LOOK, [2.6, 0.47, 0.5])
+    page.wait_for_timeout(800)
+    page.get_by_label("Reader", exact=True).fill("A. N.")
+    page.get_by_label("Reader", exact=True).press("Tab")
+    bench.root.focus()
+    near = [n for n in bench.counted() if _is_in_corner(page, n[1], n[2])]
+    for nucleus, key in zip(near[2:14:3], "1232", strict=False):
+        page.mouse.move(*bench.at(nucleus[1], nucleus[2]))
+        bench.key(key)
+    bench.key("a", "1")
+    page.keyboard.down("Alt")
+    for nucleus in near[4:12:4]:
+        page.mouse.click(*bench.at(nucleus[1] + 9, nucleus[2] + 9))
+    page.keyboard.up("Alt")
+    bench.key("b")
+    page.locator("[data-label=exclude]").click()
+    left, top = page.evaluate("([x, y]) => { const t = document.querySelector('.nv-root').viewer.tools.toImage({ x, y }); return [t.x, t.y]; }", [330, 360])  # fmt: skip
+    bench.drag((left, top), (left + 40, top + 12), (left + 70, top - 6))
+    bench.key("v")
+    page.mouse.move(5, 5)
+    bench.saved()
+    page.locator(".nv-section summary", has_text="History").click()
+    page.evaluate("document.querySelector('.nv-review').scrollIntoView({ block: 'nearest' })")
+
+
+def _is_in_corner(page: Page, x: float, y: float) -> bool:
+    left, top = page.evaluate(
+        "([x, y]) => { const { view } = document.querySelector('.nv-root').viewer; return [(x + 0.5) * view.scale + view.x, (y + 0.5) * view.scale + view.y]; }",
+        [x, y],
+    )
+    a, b, width, height = CORNER
+    return bool(a < left < a + width and b < top < b + height)
+
+
+def draw_palettes(page: Page) -> bytes:
+    """The same marks in all palettes, side by side."""
+    box = page.locator(".nv-stage").bounding_box()
+    assert box is not None
+    left, top, width, height = CORNER
+    shots = []
+    for name in ("paper", "qupath", "safe"):
+        page.get_by_label("Palette").select_option(name)
+        clip = {"x": box["x"] + left, "y": box["y"] + top, "width": width, "height": height}
+        shots.append(Image.open(BytesIO(page.screenshot(clip=clip))))  # type: ignore[arg-type]
+    joined = Image.new("RGB", (sum(s.width for s in shots) + 8 * (len(shots) - 1), shots[0].height), "white")
+    for i, shot in enumerate(shots):
+        joined.paste(shot, (i * (shot.width + 8), 0))
+    buffer = BytesIO()
+    joined.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def keep(png: bytes, path: Path) -> None:
+    """Small enough for a repository."""
+    image = Image.open(BytesIO(png)).convert("RGB")
+    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main()
