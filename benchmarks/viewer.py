@@ -134,7 +134,7 @@ def measure(browser: Browser, url: str, image_id: int) -> dict[str, float]:
 
 def click_about(page: Page) -> None:
     """Class or add nuclei by single clicks, each seen and saved before the next."""
-    page.locator(".nv-root").focus()
+    page.locator(".nv-stage").focus()
     page.keyboard.press("a")
     page.evaluate(WATCH)
     box = page.locator(".nv-stage").bounding_box()

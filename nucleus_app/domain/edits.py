@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from typing import Any, cast
 
 from nucleus_app.domain.nuclei import N_CLASSES, NucleusClass
@@ -15,8 +16,7 @@ from nucleus_app.errors import InvalidEdit
 
 NucleusId = int | str
 """A candidate's place in its scoring's list, or ``CLIENT:SEQ`` of the edit that placed the nucleus."""
-MAX_POINT_NUMBERS = 4_000
-"""Of one line. A longer stroke is sent as several: the time to fold one grows with its points times the nuclei near it."""
+MAX_POINT_NUMBERS = 20_000
 MAX_RUNS = 200_000
 """Run lengths of a mask: the map of a whole slide has more of them than a hand-drawn line has points."""
 MAX_ID = 2**31 - 1
@@ -159,6 +159,17 @@ class Bounds:
     width: int
     height: int
     floors: tuple[float, ...]
+    is_stored: bool = False
+    """True for edits that were accepted once: a limit that came later must not make an old case unreadable."""
+
+    @property
+    def longest_path_px(self) -> float:
+        """Hatching a whole image by hand takes a third of this; a line at random takes many times more, and minutes to fold."""
+        return math.inf if self.is_stored else 100.0 * (self.width + self.height)
+
+
+STORED = Bounds(MAX_ID, MAX_ID, (0.0,) * N_CLASSES, is_stored=True)
+"""What an edit from the log is read within."""
 
 
 def parse_edit(op: object, bounds: Bounds) -> Edit:
@@ -349,7 +360,8 @@ def _place(x: object, y: object, bounds: Bounds) -> tuple[float, float]:
 
 
 def _points(value: object, fewest: int, bounds: Bounds) -> tuple[float, ...]:
-    if not isinstance(value, list) or len(value) % 2 or not 2 * fewest <= len(value) <= MAX_POINT_NUMBERS:
+    most = MAX_ID if bounds.is_stored else MAX_POINT_NUMBERS
+    if not isinstance(value, list) or len(value) % 2 or not 2 * fewest <= len(value) <= most:
         got = f"a list of {len(value)}" if isinstance(value, list) else _shown(value)
         raise InvalidEdit(
             f"pts is {got}: send [x0, y0, x1, y1, …] of {2 * fewest} to {MAX_POINT_NUMBERS} numbers, an even number of them."
@@ -358,7 +370,17 @@ def _points(value: object, fewest: int, bounds: Bounds) -> tuple[float, ...]:
     for at, number in enumerate(value):
         if type(number) not in (float, int) or not -0.5 <= number <= (bottom if at % 2 else right):
             _number("y" if at % 2 else "x", number, -0.5, bottom if at % 2 else right)  # raises, with the reason
-    return tuple(map(float, cast("list[float]", value)))
+    points = tuple(map(float, cast("list[float]", value)))
+    length = sum(map(math.hypot, _steps(points[::2]), _steps(points[1::2])))
+    if length > bounds.longest_path_px:
+        raise InvalidEdit(
+            f"The line is {length:.0f} px long: at most {bounds.longest_path_px:.0f} in this image. Draw it in parts."
+        )
+    return points
+
+
+def _steps(values: tuple[float, ...]) -> list[float]:
+    return [after - before for before, after in pairwise(values)]
 
 
 def _shown(value: object) -> str:

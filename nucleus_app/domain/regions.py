@@ -16,6 +16,7 @@ Inside = NDArray[np.bool_]
 
 BLOCK_SEGMENTS = 32
 """A stroke is tried by so many consecutive segments at once: they lie together, so few points are near them."""
+BLOCK_PX = 256.0
 PAIRS_AT_ONCE = 1_000_000
 """Pairs of a point and an edge that are held in memory."""
 MARGIN_PX = 1.0
@@ -67,13 +68,26 @@ def _in_brush(brush: Brush, x: Xs, y: Xs) -> Inside:
         px, py = np.repeat(px, 2), np.repeat(py, 2)
     inside = np.zeros(len(x), np.bool_)
     reach = brush.r + MARGIN_PX
-    for start in range(0, len(px) - 1, BLOCK_SEGMENTS):
-        bx, by = px[start : start + BLOCK_SEGMENTS + 1], py[start : start + BLOCK_SEGMENTS + 1]
+    for start, end in _list_blocks(px, py, brush.r):
+        bx, by = px[start : end + 1], py[start : end + 1]
         box = Box(bx.min() - reach, by.min() - reach, bx.max() + reach, by.max() + reach)
         near = np.flatnonzero(box.holds(x, y) & ~inside)
         for part in _in_parts(near, len(bx) - 1):
             inside[part] = _near_segments(bx, by, brush.r, x[part], y[part])
     return inside
+
+
+def _list_blocks(px: Xs, py: Xs, r: float) -> list[tuple[int, int]]:
+    """Runs of consecutive segments, first and after the last: few enough and short enough to lie together."""
+    length = np.hypot(np.diff(px), np.diff(py)).tolist()
+    longest = max(BLOCK_PX, 2 * r)
+    blocks, start, so_far = [], 0, 0.0
+    for at, step in enumerate(length):
+        if at > start and (at - start >= BLOCK_SEGMENTS or so_far + step > longest):
+            blocks.append((start, at))
+            start, so_far = at, 0.0
+        so_far += step
+    return [*blocks, (start, len(length))]
 
 
 def _near_segments(bx: Xs, by: Xs, r: float, x: Xs, y: Xs) -> Inside:

@@ -7,20 +7,20 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from db.edits import LoggedEdit, append_edits, find_review, list_edits, put_review
-from db.scorings import find_result_before, get_scoring
+from db.scorings import StoredScoring, find_result_before, get_scoring
 from nucleus_app.domain.carry import carry_over
 from nucleus_app.domain.edits import SignedEdit, edit_to_mapping
 from nucleus_app.services.reviews import open_review
 
 
 def carry_corrections(session: Session, scoring_id: int, now: datetime) -> int:
-    """Begin a finished scoring's log with what was corrected in the one before; returns how many edits that took.
+    """Begin a finished scoring's log with what was corrected in an earlier one; returns how many edits that took.
 
     Belongs into the transaction that finishes the scoring: then it happens once.
     """
     scoring = get_scoring(session, scoring_id)
-    before = find_result_before(session, scoring_id)
-    if before is None or scoring.is_refused or find_review(session, before.id) is None:
+    before = _find_corrected(session, scoring)
+    if before is None or scoring.is_refused:
         return 0
     new = open_review(session, scoring)
     readers = {logged.author: logged.reader for logged in list_edits(session, before.id, 0)}
@@ -35,3 +35,11 @@ def carry_corrections(session: Session, scoring_id: int, now: datetime) -> int:
         append_edits(session, scoring_id, carried)
         put_review(session, scoring_id, new.review.rev, new.review.tally, now)
     return len(carried)
+
+
+def _find_corrected(session: Session, scoring: StoredScoring) -> StoredScoring | None:
+    """The last earlier result that was corrected. Results in between may have been refused for a mistyped pixel size."""
+    before = find_result_before(session, scoring.id)
+    while before is not None and find_review(session, before.id) is None:
+        before = find_result_before(session, before.id)
+    return before

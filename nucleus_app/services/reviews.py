@@ -5,6 +5,7 @@ cache that any call brings up to date, so that several processes agree.
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from db.images import StoredImage, get_image
 from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, get_scoring, lock_scoring
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.doubt import Swing, find_doubtful, find_swing
-from nucleus_app.domain.edits import Bounds, SignedEdit, edit_to_mapping, parse_edit
+from nucleus_app.domain.edits import STORED, Bounds, SignedEdit, edit_to_mapping, parse_edit
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.review import Review
@@ -33,6 +34,8 @@ from nucleus_app.services.workplace import Workplace
 CANDIDATE_SHARE = 0.5
 """Peaks down to this share of each class's threshold are stored as candidates, and cuts may go down to there."""
 KEPT_REVIEWS = 8
+TAKEN_FOR_S = 2.0
+"""Edits of one body are taken for so long."""
 
 Mapping = dict[str, Any]
 
@@ -58,7 +61,7 @@ class OpenReview:
     def catch_up(self, session: Session) -> None:
         """Fold what was added to the log meanwhile."""
         for logged in list_edits(session, self.scoring.id, self.review.rev):
-            edit = parse_edit(logged.op, self.bounds)
+            edit = parse_edit(logged.op, STORED)
             self.review.apply(SignedEdit(logged.client, logged.seq, logged.author, edit))
 
     @property
@@ -127,11 +130,13 @@ class ReviewDesk:
         image's latest, or a revision that there is not. Then nothing is kept.
         """
         sent = parse_submission(body)
-        with (
-            self._slot(scoring_id) as slot,
-            full_disk_as_error(),
-            session_scope(self._workplace.engine, write=True) as session,
-        ):
+        with self._slot(scoring_id) as slot, full_disk_as_error():
+            with session_scope(self._workplace.engine) as session:  # a long log is folded before anyone must wait
+                slot.get(session, lambda: get_scoring(session, scoring_id))
+            return self._take_into(slot, scoring_id, sent)
+
+    def _take_into(self, slot: _Slot, scoring_id: int, sent: Submission) -> EditsTaken:
+        with session_scope(self._workplace.engine, write=True) as session:
             scoring = lock_scoring(session, scoring_id)
             latest = find_latest_scoring(session, scoring.image_id)
             if latest is not None and latest.id != scoring_id:
@@ -201,7 +206,10 @@ def _take(session: Session, opened: OpenReview, sent: Submission) -> EditsTaken:
     now = datetime.now(UTC)
     kept: list[LoggedEdit] = []
     refused, reason = None, None
+    until = time.monotonic() + TAKEN_FOR_S
     for each in [e for e in sent.edits if e.seq > ack][:TAKEN_AT_ONCE]:
+        if kept and time.monotonic() > until:
+            break  # others wait for the database: the sender sends the rest again
         try:
             edit = parse_edit(each.op, opened.bounds)
             was = opened.review.apply(SignedEdit(sent.client, each.seq, sent.author, edit))

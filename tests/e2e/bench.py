@@ -38,8 +38,11 @@ class Bench:
     def open(self) -> Bench:
         open_page(self.page, self.app, f"?image={self.image}")
         wait_scored(self.page)
-        self.root.focus()
+        self.focus()
         return self
+
+    def focus(self) -> None:
+        self.page.locator(".nv-stage").focus()
 
     def key(self, *keys: str) -> None:
         for key in keys:

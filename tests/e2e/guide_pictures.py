@@ -54,7 +54,7 @@ def correct(bench: Bench) -> None:
     page.wait_for_timeout(800)
     page.get_by_label("Reader", exact=True).fill("A. N.")
     page.get_by_label("Reader", exact=True).press("Tab")
-    bench.root.focus()
+    bench.focus()
     near = [n for n in bench.counted() if _is_in_corner(page, n[1], n[2])]
     for nucleus, key in zip(near[2:14:3], "1232", strict=False):
         page.mouse.move(*bench.at(nucleus[1], nucleus[2]))

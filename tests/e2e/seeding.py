@@ -14,22 +14,31 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.imaging.reader import encode_png
 from nucleus_app.kinet.preprocess import Rgb
+from nucleus_app.services.carrying import carry_corrections
 from nucleus_app.services.workplace import Workplace
 
 THRESHOLDS = (0.4, 0.4, 0.4)
+SIZE = PixelSize(0.5, "synthetic field")
 
 
 def seed_case(workplace: Workplace, rgb: Rgb, candidates: Nuclei, label: str) -> int:
     """An image of 0.5 µm/px with a finished scoring that holds exactly these candidates; returns the image's id."""
     blob = workplace.blobs.put(encode_png(rgb))
-    now, size = datetime.now(UTC), PixelSize(0.5, "synthetic field")
-    new = NewImage(blob, blob, label, "synthetic", rgb.shape[1], rgb.shape[0], size, (), is_synthetic=True)
+    new = NewImage(blob, blob, label, "synthetic", rgb.shape[1], rgb.shape[0], SIZE, (), is_synthetic=True)
     with session_scope(workplace.engine, write=True) as session:
-        image = add_image(session, new, now)
-        scoring = queue_scoring(session, image.id, size, now)
-        start_scoring(session, scoring, 1, "0" * 64, now)
-        finish_scoring(session, scoring, candidates, VersionUsed("seeded", "0" * 64, THRESHOLDS, __version__), now)
+        image = add_image(session, new, datetime.now(UTC))
+    seed_scoring(workplace, image.id, candidates)
     return image.id
+
+
+def seed_scoring(workplace: Workplace, image_id: int, candidates: Nuclei) -> None:
+    """Score an image (again) with these candidates, as the worker finishes it."""
+    now, version = datetime.now(UTC), VersionUsed("seeded", "0" * 64, THRESHOLDS, __version__)
+    with session_scope(workplace.engine, write=True) as session:
+        scoring = queue_scoring(session, image_id, SIZE, now)
+        start_scoring(session, scoring, 1, "0" * 64, now)
+        finish_scoring(session, scoring, candidates, version, now)
+        carry_corrections(session, scoring, now)
 
 
 def grade_candidates(nuclei: Nuclei, rng: np.random.Generator) -> Nuclei:

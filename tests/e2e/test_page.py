@@ -140,7 +140,7 @@ def test_legend_palette_and_hold_h(page: Page, app: RunningApp) -> None:
     wait_scored(page)
     assert page.get_by_label("Palette").input_value() == "safe"
     before = page.evaluate("document.querySelector('.nv-root').viewer.osd.viewport.getZoom()")
-    page.locator(".nv-root").focus()
+    page.locator(".nv-stage").focus()
     page.keyboard.press("+")
     assert page.evaluate("document.querySelector('.nv-root').viewer.osd.viewport.getZoom()") > before
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.bench import Bench
+from tests.e2e.bench import COUNTS, Bench
 from tests.e2e.pages import INKED
 from tests.e2e.running import RunningApp
 
@@ -128,6 +128,60 @@ def test_a_threshold_moves_the_count_live_and_spares_what_a_person_placed(bench:
     assert bench.counts()[1] >= before[1] + 1
 
 
+def test_a_slider_held_for_long_shows_the_counts_and_is_one_edit_when_let_go(bench: Bench, page: Page) -> None:
+    before = bench.counts()
+    page.get_by_text("Thresholds").click()
+    slider = page.locator("input[data-cut='1']")
+    drag = "(node, value) => { node.value = value; node.dispatchEvent(new Event('input')); }"
+    slider.evaluate(drag, "0.5")
+    shown = page.locator(".nv-class .nv-n").nth(1)
+    fewer = int(page.evaluate(COUNTS)[1])
+    assert fewer < before[1]
+    expect(shown).to_have_text(str(fewer))
+    page.wait_for_timeout(3500)  # two questions for others' edits go by
+    expect(bench.root).to_have_attribute("data-agrees", "yes")
+    expect(shown).to_have_text(str(fewer))
+    slider.evaluate("(node) => node.dispatchEvent(new Event('change'))")
+    assert bench.counts() == (before[0], fewer, before[2])
+    bench.focus()
+    bench.key("Control+z")
+    assert bench.counts() == before
+
+
+def test_a_nucleus_that_was_removed_does_not_pass_the_key_on_to_its_neighbour(bench: Bench, page: Page) -> None:
+    before = sum(bench.counts())
+    one = bench.counted()[0]
+    page.mouse.move(*bench.at(one[1], one[2]))
+    bench.key("x", "x", "x")
+    assert sum(bench.counts()) == before - 1
+    page.evaluate("(place) => document.querySelector('.nv-root').viewer.lookAt(...place)", [one[1] + 40, one[2]])
+    bench.key("x")  # the image moved under a still mouse, and nobody pointed anew
+    assert sum(bench.counts()) == before - 1
+
+
+def test_two_fingers_and_a_gesture_cut_short_edit_nothing(bench: Bench, page: Page) -> None:
+    before = bench.counts()
+    x, y = bench.empty()
+    for tool in ("a", "b", "l"):
+        bench.key(tool)
+        for end in ("pinch", "cancel", "Escape"):
+            page.mouse.move(*bench.at(x, y))
+            page.mouse.down()
+            page.mouse.move(*bench.at(x + 9, y + 9), steps=3)
+            if end == "pinch":
+                page.evaluate("document.querySelector('.nv-root').viewer.osd.raiseEvent('canvas-pinch', {})")
+            elif end == "cancel":
+                page.evaluate(
+                    "document.querySelector('.nv-root').viewer.osd.canvas.dispatchEvent(new PointerEvent('pointercancel'))"
+                )
+            else:
+                bench.key("Escape")
+            page.mouse.move(*bench.at(x + 15, y + 9), steps=3)
+            page.mouse.up()
+    assert bench.counts() == before
+    assert bench.result()["regions"] == []
+
+
 def test_an_excluded_region_takes_nuclei_out_of_the_index_at_once_and_the_eraser_brings_them_back(bench: Bench) -> None:
     before = bench.counts()
     one = bench.counted()[0]
@@ -189,14 +243,19 @@ def test_all_of_it_without_a_mouse(bench: Bench, page: Page) -> None:
     assert bench.counts() == (before[0] + 1, before[1], before[2])
     bench.key("2")  # the nucleus at the crosshair
     assert bench.counts() == (before[0], before[1] + 1, before[2])
-    bench.key("ArrowRight", "ArrowLeft", "x")
+    bench.key("m", "ArrowRight")
+    page.wait_for_timeout(350)  # the view glides
+    bench.key("m")
+    placed = [n for n in bench.result()["nuclei"] if n[5] == "placed"]
+    assert placed[0][0] > x + 5
+    bench.key("x")
     assert bench.counts() == before
     bench.key("p", "Enter")
     for move in ("ArrowRight", "ArrowDown", "ArrowLeft"):
         bench.key(move)
         page.wait_for_timeout(350)  # the view glides
         bench.key("Enter")
-    bench.key("c", "Enter")
+    bench.key("Enter", "c")  # twice at one place closes
     assert [r["shape"] for r in bench.result()["regions"]] == ["polygon"]
     bench.key("Control+a")
     assert int(bench.root.get_attribute("data-selected") or 0) > 0
@@ -219,7 +278,7 @@ def test_the_key_sheet_shows_and_changes_keys(bench: Bench, page: Page) -> None:
     before = bench.counts()
     one = next(n for n in bench.counted() if n[3] == 1)
     page.mouse.move(*bench.at(one[1], one[2]))
-    bench.root.focus()
+    bench.focus()
     bench.key("1")
     assert bench.counts() == before
     bench.key("q")

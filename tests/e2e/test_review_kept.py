@@ -6,11 +6,16 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.workplace import Workplace
 from tests.e2e.bench import COUNTS, ZOOM_IN, Bench
 from tests.e2e.running import RunningApp, free_port
+from tests.e2e.seeding import grade_candidates, seed_scoring
 
 pytestmark = pytest.mark.browser
 
@@ -102,6 +107,98 @@ def test_a_killed_server_loses_nothing_that_was_shown_as_saved_and_gets_the_rest
         app.stop()
 
 
+def test_a_page_closed_while_the_server_was_down_leaves_its_edits_to_the_next_one(page: Page, tmp_path: Path) -> None:
+    app = RunningApp(tmp_path / "data", free_port())
+    app.start()
+    try:
+        bench = Bench(page, app, 1).open()
+        ones = bench.counted()[:6]
+        for k, one in enumerate(ones):
+            if k == 3:
+                bench.saved()
+                app.kill()
+            page.mouse.move(*bench.at(one[1], one[2]))
+            bench.key("x")
+        context = page.context
+        page.close(run_before_unload=False)
+        app.start()
+        assert httpx.get(f"{app.url}nucleus/api/images/1/result.json").json()["deleted"] == 3
+        later = context.new_page()
+        later.goto(app.url)  # whatever it shows
+        expect(later.locator(".nv-root")).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=60_000)
+        later.wait_for_function("Object.keys(localStorage).every((key) => !key.startsWith('nucleus:outbox'))")
+        assert httpx.get(f"{app.url}nucleus/api/images/1/result.json").json()["deleted"] == 6
+    finally:
+        app.stop()
+
+
+def test_edits_that_were_not_saved_yet_follow_when_another_case_is_opened(bench: Bench, page: Page) -> None:
+    page.route("**/edits*", lambda route: route.abort())
+    one = bench.counted()[0]
+    page.mouse.move(*bench.at(one[1], one[2]))
+    bench.key("x")
+    expect(bench.root).to_have_attribute("data-pending", "1")
+    page.locator(".nv-list button", has_text="Demo field").click()
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    page.unroute("**/edits*")
+    page.wait_for_function("Object.keys(localStorage).every((key) => !key.startsWith('nucleus:outbox'))")
+    result = httpx.get(f"{bench.app.url}nucleus/api/images/{bench.image}/result.json").json()
+    assert result["deleted"] == 1
+
+
+def test_two_tabs_of_one_browser_lose_and_double_nothing(bench: Bench, page: Page) -> None:
+    before = sum(bench.counts())
+    page.route("**/edits*", lambda route: route.abort())
+    for one in bench.counted()[:2]:
+        page.mouse.move(*bench.at(one[1], one[2]))
+        bench.key("x")
+    expect(bench.root).to_have_attribute("data-pending", "2")
+    other = Bench(page.context.new_page(), bench.app, bench.image).open()
+    other.saved()  # it has sent what the first tab could not
+    third = bench.counted()[2]
+    page.mouse.move(*bench.at(third[1], third[2]))
+    bench.key("x")
+    page.unroute("**/edits*")
+    assert sum(bench.counts()) == before - 3
+    assert sum(other.counts()) == before - 3
+    other.focus()
+    other.key("Control+z", "Control+z", "Control+z")  # one reader, whichever tab
+    assert sum(other.counts()) == before
+    other.page.close()
+
+
+def test_an_image_that_is_scored_again_meanwhile_keeps_its_corrections_and_says_what_came_too_late(
+    bench: Bench, page: Page, store: Workplace
+) -> None:
+    before = bench.counts()
+    one, late = bench.counted()[:2]
+    page.mouse.move(*bench.at(one[1], one[2]))
+    bench.key("x")
+    bench.saved()
+    field = draw_field(FieldRecipe(width_px=420, height_px=420), np.random.default_rng(11))
+    seed_scoring(store, bench.image, grade_candidates(field.nuclei, np.random.default_rng(12)))
+    page.mouse.move(*bench.at(late[1], late[2]))
+    bench.key("x")
+    expect(page.locator(".nv-error")).to_contain_text("scored again")
+    expect(page.locator(".nv-error")).to_contain_text("1 correction was not kept")
+    page.wait_for_function("document.querySelector('.nv-root').viewer.session !== null")
+    assert sum(bench.counts()) == sum(before) - 1
+
+
+def test_a_browser_whose_storage_is_full_still_corrects(browser: Browser, bench: Bench) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    context.add_init_script(
+        "Storage.prototype.setItem = () => { throw new DOMException('full', 'QuotaExceededError'); }"
+    )
+    full = Bench(context.new_page(), bench.app, bench.image).open()
+    before = sum(full.counts())
+    one = full.counted()[0]
+    full.page.mouse.move(*full.at(one[1], one[2]))
+    full.key("x")
+    assert sum(full.counts()) == before - 1
+    context.close()
+
+
 @pytest.fixture
 def second(browser: Browser) -> Iterator[Callable[[], Page]]:
     """Pages of other people: contexts with a storage of their own."""
@@ -124,7 +221,7 @@ def test_two_people_on_one_image_see_each_others_edits_within_three_seconds(
     hers.page.evaluate(ZOOM_IN)
     hers.page.get_by_label("Reader", exact=True).fill("Ann")
     hers.page.get_by_label("Reader", exact=True).press("Tab")
-    hers.root.focus()
+    hers.focus()
     mine, her_one = bench.counted()[0], bench.counted()[1]
     bench.page.mouse.move(*bench.at(mine[1], mine[2]))
     bench.key("x")
@@ -144,7 +241,7 @@ def test_two_people_on_one_image_see_each_others_edits_within_three_seconds(
     bench.page.wait_for_function(
         f"document.querySelector('.nv-root').viewer.review.counts.reduce((a, b) => a + b) === {sum(before) - 1}"
     )
-    bench.root.focus()
+    bench.focus()
     bench.key("Control+z")
     assert bench.counts() == before
     hers.page.wait_for_function(

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from db.engine import session_scope
 from db.scorings import VersionUsed, finish_scoring, queue_scoring, start_scoring
 from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.oddities import Oddity
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.services.carrying import carry_corrections
 from nucleus_app.services.reviews import ReviewDesk
@@ -17,12 +18,12 @@ THRESHOLDS = (0.3, 0.3, 0.3)
 MPP = 0.5  # 3 µm are 6 px
 
 
-def score(workplace: Workplace, image_id: int, candidates: Nuclei) -> int:
+def score(workplace: Workplace, image_id: int, candidates: Nuclei, oddities: tuple[Oddity, ...] = ()) -> int:
     """A finished scoring of an image with these candidates, as the worker finishes one."""
     now = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
         scoring_id = queue_scoring(session, image_id, PixelSize(MPP, "a test"), now)
-        start_scoring(session, scoring_id, 1, "0" * 64, now)
+        start_scoring(session, scoring_id, 1, "0" * 64, now, oddities=oddities)
         assert finish_scoring(session, scoring_id, candidates, VersionUsed("v", "0" * 64, THRESHOLDS, "0"), now)
         carry_corrections(session, scoring_id, now)
     return scoring_id
@@ -76,3 +77,14 @@ def test_an_image_that_nobody_corrected_has_an_empty_log(workplace: Workplace, i
     candidates = Nuclei.from_arrays([[10, 10]], [0])
     score(workplace, image_id, candidates)
     assert ReviewDesk(workplace).read_edits(score(workplace, image_id, candidates), 0).rev == 0
+
+
+def test_a_mistyped_pixel_size_in_between_loses_no_correction(workplace: Workplace, image_id: int) -> None:
+    desk = ReviewDesk(workplace)
+    candidates = Nuclei.from_arrays([[10, 10], [40, 10]], [0, 1])
+    first = score(workplace, image_id, candidates)
+    desk.take_edits(first, body({"op": "delete", "ids": [0]}, {"op": "add", "x": 60, "y": 50, "c": 0}))
+    refused = score(workplace, image_id, Nuclei.empty(), oddities=(Oddity.NUCLEI_TOO_LARGE,))
+    assert desk.read_edits(refused, 0).rev == 0
+    again = score(workplace, image_id, candidates)
+    assert desk.read_edits(again, 0).score["counts"] == {"positive": 1, "negative": 1, "other": 0}

@@ -15,8 +15,8 @@ STATIC = Path(__file__).parent / "static"
 
 # Constant, without placeholders: a value pasted into the template would run as code.
 _TEMPLATE = """
-<div class="nv-root" tabindex="0" role="application" aria-label="Image viewer. Press the question mark for all keys.">
-  <div class="nv-stage"><div class="nv-empty">Drop an image on the left to begin.</div></div>
+<div class="nv-root">
+  <div class="nv-stage" tabindex="0" role="application" aria-label="Image viewer. Press the question mark for all keys."><div class="nv-empty">Drop an image on the left to begin.</div></div>
   <aside class="nv-panel"></aside>
 </div>
 """

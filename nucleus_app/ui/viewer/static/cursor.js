@@ -25,6 +25,7 @@ export class CursorLayer {
       if (drawn++ > MOST_RINGS) break;
       ring(i, Math.max(3.5, view.radius * 1.5), '#00b7ff');
     }
+    if (tools.carried >= 0) ring(tools.carried, reach + 2, '#00b7ff', [2, 2]);
     if (tools.focus >= 0) ring(tools.focus, reach + 5, '#ff6a00', [5, 3]);
     if (tools.hover >= 0) ring(tools.hover, reach, '#ffffff');
     g.setLineDash([]);

@@ -1,6 +1,7 @@
 // Which key does what: defaults, what a reader changed, and the sheet that shows and changes them.
 
 import { el } from './element.js';
+import { recallJson, remember } from './memory.js';
 
 const STORE = 'nucleus:keys';
 
@@ -12,7 +13,8 @@ export const ACTIONS = {
   remove: ['No nucleus: remove', ['X', 'Delete', 'Backspace']],
   next: ['Next doubtful nucleus', ['N']],
   previous: ['Previous doubtful nucleus', ['Shift+N']],
-  agree: ['Agree with the doubtful nucleus; at the crosshair: click', ['Enter']],
+  enter: ['Agree with the doubtful nucleus; at the crosshair: click; close an outline', ['Enter']],
+  carry: ['Pick a nucleus up, put it down', ['M']],
   undo: ['Undo', ['Ctrl+Z']],
   redo: ['Redo', ['Ctrl+Shift+Z', 'Ctrl+Y']],
   save: ['Save now (every edit is saved by itself)', ['Ctrl+S']],
@@ -59,12 +61,7 @@ export function nameOf(event) {
 export class Keys {
   constructor() {
     this.changed = {};
-    try {
-      const stored = JSON.parse(localStorage.getItem(STORE)) ?? {};
-      for (const [action, keys] of Object.entries(stored)) if (ACTIONS[action] && Array.isArray(keys)) this.changed[action] = keys.map(String);
-    } catch {
-      localStorage.removeItem(STORE);
-    }
+    for (const [action, keys] of Object.entries(recallJson(STORE, {}))) if (ACTIONS[action] && Array.isArray(keys)) this.changed[action] = keys.map(String);
     this.index();
   }
 
@@ -98,7 +95,7 @@ export class Keys {
   }
 
   keep() {
-    localStorage.setItem(STORE, JSON.stringify(this.changed));
+    remember(STORE, JSON.stringify(this.changed));
     this.index();
     this.onChange?.();
   }

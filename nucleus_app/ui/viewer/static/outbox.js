@@ -1,113 +1,103 @@
 // Brings edits to the server and others' edits here. Every edit is shown at once, kept in the browser's storage until the server has
 // acknowledged it, retried for as long as that takes, and sent by a later page when this one is gone.
 
+import { authorId, BoxStore, randomId } from './box.js';
+
 const POLL_MS = 1500, FIRST_PAUSE_MS = 300, LONGEST_PAUSE_MS = 5000, TIMEOUT_MS = 15000;
-const BATCH_EDITS = 200, BATCH_CHARACTERS = 1_000_000; // the server takes bodies of 4 MB
-const BOX = 'nucleus:outbox:';
-
-/** A random identifier; crypto.randomUUID is missing on plain http. */
-export function randomId() {
-  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-/** The one identifier of this browser: whose edits can be undone here. */
-export function authorId() {
-  const known = localStorage.getItem('nucleus:author');
-  if (known) return known;
-  const author = randomId();
-  localStorage.setItem('nucleus:author', author);
-  return author;
-}
+const BATCH_EDITS = 200, BATCH_CHARACTERS = 500_000; // the server takes 4 MB, a proxy in front of it often one
+const MUTE = { onChange() {}, onRefused() {}, onStale() {} };
 
 export class Outbox {
   /**
    * url: of the scoring's edits; review: to be kept up to date.
-   * handlers: onChange(answer) after anything came back, onRefused(text), onStale(text), reader() the person's name.
+   * handlers: onChange(answer) after anything came back, onRefused(text), onStale(text, how many edits are lost), reader() the name.
    */
-  constructor(url, scoring, review, handlers) {
-    Object.assign(this, { url, review, handlers, author: authorId(), client: randomId(), seq: 0, rev: 0, savedAt: null, failing: false, closed: false });
-    this.prefix = `${BOX}${scoring}:`;
-    this.boxes = new Map([[this.client, []]]); // client → edits not acknowledged yet
-    for (const name of Object.keys(localStorage)) if (name.startsWith(this.prefix)) this.adopt(name);
-    this.pause = FIRST_PAUSE_MS;
+  constructor(url, blob, scoring, review, handlers) {
+    Object.assign(this, { url, review, handlers, author: authorId(), client: randomId(), seq: 0, rev: 0, savedAt: null, failing: false, reason: '' });
+    Object.assign(this, { closed: false, leaving: false, unkept: false, pause: FIRST_PAUSE_MS, most: BATCH_EDITS });
+    this.store = new BoxStore(blob, scoring);
+    this.boxes = new Map(this.store.read()); // what earlier pages left goes first: own edits may name it
+    this.boxes.set(this.client, { author: this.author, edits: [] });
+  }
+
+  /** Send what earlier pages left for a scoring that is not open, then end. */
+  static drain(base, blob, scoring, handlers) {
+    const outbox = new Outbox(`${base}nucleus/api/scorings/${scoring}/edits`, blob, scoring, { apply() {}, forget() {} }, handlers);
+    outbox.leaving = true;
+    outbox.turn();
+    return outbox;
   }
 
   get pending() {
     let n = 0;
-    for (const box of this.boxes.values()) n += box.length;
+    for (const { edits } of this.boxes.values()) n += edits.length;
     return n;
-  }
-
-  /** Edits that an earlier page left behind go first, under the name they had there. */
-  adopt(name) {
-    try {
-      const client = name.slice(this.prefix.length);
-      const left = JSON.parse(localStorage.getItem(name)).filter((edit) => Number.isInteger(edit.seq) && edit.op);
-      if (left.length) this.boxes.set(client, left);
-    } catch {
-      localStorage.removeItem(name);
-    }
   }
 
   /** Show what earlier pages left behind, once the server's log is here. */
   showPending() {
-    for (const [client, box] of this.boxes) for (const { seq, op } of box) this.review.apply({ key: `${client}:${seq}`, op, author: this.author });
+    for (const [client, { author, edits }] of this.boxes) {
+      for (const edit of [...edits]) {
+        try {
+          this.review.apply({ key: `${client}:${edit.seq}`, op: edit.op, author });
+        } catch {
+          this.settle(client, [edit.seq]); // damaged in the storage
+        }
+      }
+    }
   }
 
   /** Apply an edit here and send it. Returns its key. */
   commit(op) {
     const edit = { seq: ++this.seq, op };
     const key = `${this.client}:${edit.seq}`;
-    this.boxes.get(this.client).push(edit);
-    this.keep(this.client);
+    this.boxes.get(this.client).edits.push(edit);
+    this.unkept = !this.store.keep(this.client, this.author, edit); // the page warns before it is closed
     this.review.apply({ key, op, author: this.author, at: new Date().toISOString(), reader: this.handlers.reader() });
     this.poke();
     return key;
   }
 
-  keep(client) {
-    const box = this.boxes.get(client);
-    try {
-      if (box.length) localStorage.setItem(this.prefix + client, JSON.stringify(box));
-      else localStorage.removeItem(this.prefix + client);
-      this.unkept = false;
-    } catch {
-      this.unkept = true; // the browser's storage is full; the page warns before it is closed
-    }
-  }
-
-  /** Send soon: an idle poll makes way. */
-  poke() {
+  /** Send soon: an idle poll makes way, and a retry does not wait for its pause when asked by hand. */
+  poke(byHand = false) {
     if (this.polling) this.aborter.abort();
-    if (!this.busy && !this.failing) this.turn();
+    if (byHand) this.pause = FIRST_PAUSE_MS;
+    if (!this.busy && (byHand || !this.failing)) this.turn();
   }
 
   start() {
     this.turn();
   }
 
+  /** Nobody looks any more: send what is left, then end. */
   close() {
+    this.handlers = { ...MUTE, onStale: this.handlers.onStale, reader: this.handlers.reader };
+    this.leaving = true;
+    if (this.polling) this.aborter.abort();
+    if (!this.pending) this.end();
+  }
+
+  end() {
     this.closed = true;
     clearTimeout(this.timer);
-    this.aborter?.abort();
   }
 
   /** One request at a time: what is pending, else a question for what others did. */
   async turn() {
     if (this.busy || this.closed) return;
     clearTimeout(this.timer);
+    const client = [...this.boxes.keys()].find((name) => this.boxes.get(name).edits.length);
+    if (this.leaving && !client) return this.end();
     this.busy = true;
-    const client = [...this.boxes.keys()].find((name) => this.boxes.get(name).length);
     let wait = POLL_MS;
     try {
       if (client) await this.send(client);
       else if (!document.hidden) await this.poll();
       if (this.pending) wait = 0;
-      this.failing = false;
-      this.pause = FIRST_PAUSE_MS;
+      Object.assign(this, { failing: false, reason: '', pause: FIRST_PAUSE_MS });
     } catch (error) {
       if (error.name !== 'AbortError' || client) {
-        this.failing = true;
+        Object.assign(this, { failing: true, reason: error.said ?? '' });
         wait = this.pause;
         this.pause = Math.min(LONGEST_PAUSE_MS, this.pause * 2);
       } else wait = 0;
@@ -122,28 +112,51 @@ export class Outbox {
   async poll() {
     this.polling = true;
     try {
-      this.take(await this.ask(`${this.url}?after=${this.rev}`, {}));
+      const answer = await this.ask(`${this.url}?after=${this.rev}`, {});
+      if (answer.stale) this.giveUp(answer.detail);
+      else this.take(answer);
     } finally {
       this.polling = false;
     }
   }
 
   async send(client) {
-    const edits = pack(this.boxes.get(client));
-    const body = JSON.stringify({ client, author: this.author, reader: this.handlers.reader(), after: this.rev, edits });
-    const answer = await this.ask(this.url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-    if (answer.stale) {
-      this.closed = true;
-      this.handlers.onStale(answer.detail);
-      return;
+    const { author, edits } = this.boxes.get(client);
+    const batch = pack(edits, this.most);
+    const body = JSON.stringify({ client, author, reader: this.handlers.reader(), after: this.rev, edits: batch });
+    let answer;
+    try {
+      answer = await this.ask(this.url, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    } catch (error) {
+      if (!error.isFinal) throw error;
+      if (batch.length > 1) {
+        this.most = 1; // find the one that is not taken
+        return;
+      }
+      answer = { ack: 0, refused: batch[0].seq, detail: error.said, edits: [], rev: this.rev };
     }
-    const kept = this.boxes.get(client).filter(({ seq }) => seq > answer.ack && seq !== answer.refused);
-    this.boxes.set(client, kept);
-    this.keep(client);
+    if (answer.stale) return this.giveUp(answer.detail);
+    this.most = BATCH_EDITS;
+    this.settle(client, edits.map(({ seq }) => seq).filter((seq) => seq <= answer.ack || seq === answer.refused));
     if (answer.refused !== undefined) this.review.forget(`${client}:${answer.refused}`);
-    this.savedAt = new Date();
-    this.take(answer);
+    else this.savedAt = new Date();
+    if (answer.score) this.take(answer);
     if (answer.refused !== undefined) this.handlers.onRefused(answer.detail);
+  }
+
+  /** These edits need not be sent any more. */
+  settle(client, seqs) {
+    const box = this.boxes.get(client);
+    box.edits = box.edits.filter(({ seq }) => !seqs.includes(seq));
+    for (const seq of seqs) this.store.drop(client, seq);
+  }
+
+  /** The server takes edits of this scoring no more. */
+  giveUp(detail) {
+    const lost = this.pending;
+    for (const [client, { edits }] of this.boxes) this.settle(client, edits.map(({ seq }) => seq));
+    this.end();
+    this.handlers.onStale(detail, lost);
   }
 
   take(answer) {
@@ -161,7 +174,8 @@ export class Outbox {
       const answer = response.status < 500 ? await response.json().catch(() => ({})) : {};
       if (response.status === 422 && answer.refused !== undefined) return answer;
       if (response.status === 409) return { ...answer, stale: true };
-      throw new Error(answer.detail ?? `the server answered ${response.status}`);
+      const said = typeof answer.detail === 'string' ? answer.detail : `The server answered ${response.status}.`;
+      throw Object.assign(new Error(said), { said, isFinal: [400, 404, 413, 415, 422].includes(response.status) });
     } finally {
       clearTimeout(timer);
     }
@@ -169,10 +183,10 @@ export class Outbox {
 }
 
 /** The first edits of a box, as many as go well into one request. */
-function pack(box) {
+function pack(edits, most) {
   const chosen = [];
   let size = 0;
-  for (const edit of box.slice(0, BATCH_EDITS)) {
+  for (const edit of edits.slice(0, most)) {
     size += JSON.stringify(edit).length;
     if (chosen.length && size > BATCH_CHARACTERS) break;
     chosen.push(edit);

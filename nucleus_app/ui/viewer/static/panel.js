@@ -97,17 +97,36 @@ export class Panel {
       el('span', { class: 'nv-version', title: version.sha256 }, `${version.name} · ${version.sha256.slice(0, 8)}`));
   }
 
+  /** Built anew only for another palette: else a select would lose the focus with every count. */
   showLegend(counts) {
+    if (this.legendOf !== this.palette) this.buildLegend();
+    this.numbers.forEach((node, kind) => { node.textContent = counts ? number(counts[CLASSES[kind]]) : ''; });
+  }
+
+  buildLegend() {
+    this.legendOf = this.palette;
     const colours = PALETTES[this.palette].colours;
+    this.numbers = CLASSES.map(() => el('span', { class: 'nv-n' }));
     const rows = CLASSES.map((slug, kind) => {
       const swatch = el('canvas', { width: 36, height: 36, class: 'nv-swatch', 'aria-hidden': 'true' });
       drawMark(swatch.getContext('2d'), kind, colours[kind], 18, 18, 11);
       const box = el('input', { type: 'checkbox', 'data-class': slug, checked: this.shown[kind], onchange: (e) => { this.shown[kind] = e.target.checked; this.handlers.onToggle(kind, e.target.checked); } });
-      return el('label', { class: 'nv-class' }, box, swatch, el('span', {}, TITLES[kind]), el('span', { class: 'nv-n' }, counts ? number(counts[slug]) : ''));
+      return el('label', { class: 'nv-class' }, box, swatch, el('span', {}, TITLES[kind]), this.numbers[kind]);
     });
-    const select = el('select', { 'aria-label': 'Palette', onchange: (e) => { this.palette = e.target.value; this.handlers.onPalette(e.target.value); this.showLegend(counts); } },
+    this.select ??= el('select', { 'aria-label': 'Palette', onchange: (e) => this.changePalette(e.target.value) },
       ...Object.entries(PALETTES).map(([name, { title }]) => el('option', { value: name, selected: name === this.palette }, title)));
-    this.legend.replaceChildren(...rows, select, el('p', { class: 'nv-hint' }, 'Hold H to hide the marks. Non-tumour nuclei never enter the index.'));
+    const hint = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
+    const isFocused = document.activeElement === this.select;
+    this.legend.replaceChildren(...rows, this.select, hint);
+    if (isFocused) this.select.focus();
+  }
+
+  changePalette(name) {
+    const counts = this.numbers.map((node) => node.textContent);
+    this.palette = name;
+    this.handlers.onPalette(name);
+    this.buildLegend();
+    this.numbers.forEach((node, kind) => { node.textContent = counts[kind]; });
   }
 
   showCases(list, openId) {

@@ -56,13 +56,15 @@ export class PointStore {
     return i;
   }
 
+  /** Returns whether it was elsewhere. */
   moveTo(i, x, y) {
-    if (this.xy[2 * i] === Math.fround(x) && this.xy[2 * i + 1] === Math.fround(y)) return;
+    if (this.xy[2 * i] === Math.fround(x) && this.xy[2 * i + 1] === Math.fround(y)) return false;
     const cell = this.cells.get(this.keyOf(i));
     cell.splice(cell.indexOf(i), 1);
     this.xy[2 * i] = x;
     this.xy[2 * i + 1] = y;
     this.enter(i);
+    return true;
   }
 
   enter(i) {

@@ -17,6 +17,7 @@ export class Review {
     this.cutters = [[], [], []];
     this.levels = thresholds.map(Math.fround); // compared with single-precision scores, as the server does
     this.regions = []; // by order, last first
+    this.outside = new Set(); // indices of nuclei on a region that leaves them out, present or not
     this.kindOf = Uint8Array.from(points.classes.subarray(0, points.n));
     this.home = Float32Array.from(points.xy.subarray(0, 2 * points.n));
     for (let i = 0; i < points.n; i++) this.judge(i);
@@ -71,7 +72,11 @@ export class Review {
     Object.assign(edit, { at: at ?? edit.at, was });
     if (edit.order === rev) return;
     edit.order = rev;
-    if (edit.op.op === 'region') this.sortRegions();
+    if (edit.op.op === 'region') {
+      const at = this.regions.indexOf(edit);
+      this.sortRegions();
+      if (this.regions.indexOf(edit) === at) return; // the server put it where it was: nothing changes
+    }
     if (edit.op.op === 'undo' || edit.op.op === 'redo') this.toggle(this.edits.get(edit.op.edit));
     else this.refold(edit);
   }
@@ -81,7 +86,8 @@ export class Review {
     const { op } = edit;
     if (op.op === 'cut') this.cutters[op.c].push(edit);
     else if (op.op === 'region') {
-      edit.bounds = boundsOf(op);
+      const [left, top, right, bottom] = boundsOf(op);
+      edit.bounds = [left - 1, top - 1, right + 1, bottom + 1]; // so that rounding never makes the box decide
       this.regions.push(edit);
       this.sortRegions();
     } else if (op.op === 'undo' || op.op === 'redo') this.edits.get(op.edit)?.toggles.push(edit);
@@ -114,8 +120,7 @@ export class Review {
     } else if (op.op === 'cut') {
       this.preview(op.c, this.cut(op.c));
     } else if (op.op === 'region') {
-      const [left, top, right, bottom] = edit.bounds;
-      for (const i of [...this.points.within(left - 1, top - 1, right + 1, bottom + 1)]) this.judge(i);
+      if (LAYER_OF[op.label] === 'tissue') for (const i of [...this.points.within(...edit.bounds)]) this.judge(i, true);
     } else for (const i of this.touched(edit)) this.judge(i);
   }
 
@@ -138,8 +143,13 @@ export class Review {
     for (let i = 0; i < this.candidates; i++) if (this.kindOf[i] === kind) this.judge(i);
   }
 
-  /** Decide about one nucleus from the edits that name it, the cuts and the regions. */
-  judge(i) {
+  /** Whether a cut is shown that is no edit. */
+  get previewing() {
+    return this.levels.some((level, kind) => level !== Math.fround(this.cut(kind)));
+  }
+
+  /** Decide about one nucleus from the edits that name it, the cuts and the regions; the latter are looked at anew only where it or they moved. */
+  judge(i, regionsChanged = false) {
     const { points } = this;
     let said = null, moved = null, kind = null, placing = null, removed = false;
     for (const edit of this.touching.get(i) ?? []) {
@@ -160,10 +170,12 @@ export class Review {
     else present = placing !== null && !removed; // a class does not bring a removed one back
     const x = moved ? moved.op.x : isCandidate ? this.home[2 * i] : placing?.op.x ?? points.xy[2 * i];
     const y = moved ? moved.op.y : isCandidate ? this.home[2 * i + 1] : placing?.op.y ?? points.xy[2 * i + 1];
-    points.moveTo(i, x, y);
+    if (points.moveTo(i, x, y) || moved || regionsChanged || !isCandidate) {
+      if (this.isLeftOut(x, y)) this.outside.add(i); // by the exact place, not the one kept in single precision
+      else this.outside.delete(i);
+    }
     const origin = isCandidate ? (said || moved ? EDITED : NETWORK) : PLACED;
-    const standing = this.isLeftOut(x, y) ? LEFT_OUT : COUNTED; // by the exact place, not the one kept in single precision
-    this.set(i, kind ? kind.op.c : own, present ? standing : ABSENT, origin);
+    this.set(i, kind ? kind.op.c : own, present ? (this.outside.has(i) ? LEFT_OUT : COUNTED) : ABSENT, origin);
   }
 
   set(i, kind, standing, origin) {
@@ -197,8 +209,10 @@ export class Review {
       if (edit.author !== author) continue;
       const { op } = edit;
       if (op.op === 'undo') move(undo, redo, op.edit);
-      else if (op.op === 'redo') move(redo, undo, op.edit);
-      else {
+      else if (op.op === 'redo') {
+        move(redo, undo, op.edit);
+        if (!undo.includes(op.edit)) undo.push(op.edit); // done again from the history, when it could no longer be redone in turn
+      } else {
         undo.push(edit.key);
         redo.length = 0;
       }

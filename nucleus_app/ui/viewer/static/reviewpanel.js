@@ -15,7 +15,7 @@ export class ReviewPanel {
     this.saved = el('p', { class: 'nv-saved', role: 'status' });
     this.doubtText = el('p', {});
     this.doubt = section('Doubtful nuclei', true, this.doubtText,
-      el('p', { class: 'nv-row' }, button('Previous', () => handlers.onWalk(-1), 'Shift+N'), button('Next', () => handlers.onWalk(1), 'N'), button('Agree', () => handlers.onAgree(), 'Enter')));
+      el('p', { class: 'nv-row' }, button('Previous', () => handlers.onWalk(-1)), button('Next', () => handlers.onWalk(1)), button('Agree', () => handlers.onAgree())));
     this.sliders = el('div', {});
     this.cuts = section('Thresholds', false, this.sliders, el('p', { class: 'nv-hint' }, 'Network nuclei below a class’s threshold do not count. What a person placed or classed stays.'));
     this.regionText = el('p', { class: 'nv-hint' }, 'Nuclei in non-tumour and excluded regions are shown pale and not counted. Tumour and reviewed areas teach the network.');
@@ -31,11 +31,12 @@ export class ReviewPanel {
   }
 
   /** Whether everything is on the server. */
-  showSaved({ pending, failing, savedAt, unkept }) {
+  showSaved({ pending, failing, savedAt, unkept, reason }) {
     const unsaved = `${number(pending)} edit${pending === 1 ? '' : 's'} not saved yet`;
+    const why = reason ? ` The server says: ${reason}` : '';
     const kept = unkept ? 'This browser cannot keep them either: leave the page open.' : 'They are kept in this browser and sent as soon as the server answers.';
     this.saved.className = `nv-saved${pending && failing ? ' nv-unsaved' : ''}`;
-    if (pending && failing) this.saved.textContent = `${unsaved}. ${kept}`;
+    if (pending && failing) this.saved.textContent = `${unsaved}. ${kept}${why}`;
     else if (pending) this.saved.textContent = 'saving…';
     else this.saved.textContent = savedAt ? `saved ${clock(savedAt)}` : 'every edit is saved by itself';
   }
@@ -54,13 +55,21 @@ export class ReviewPanel {
   setUpCuts(floors, thresholds) {
     this.inputs = NOUNS.map((noun, kind) => {
       const value = el('output', {});
-      const input = el('input', { type: 'range', min: floors[kind].toFixed(2), max: 0.95, step: 0.01, 'aria-label': `Threshold of ${noun} nuclei`, 'data-cut': kind });
+      const input = el('input', { type: 'range', min: (Math.ceil(floors[kind] * 100 - 1e-9) / 100).toFixed(2), max: 1, step: 0.01, 'aria-label': `Threshold of ${noun} nuclei`, 'data-cut': kind });
       input.addEventListener('input', () => { this.moving = kind; this.handlers.onCut(kind, Number(input.value), false); });
       input.addEventListener('change', () => { this.moving = null; this.handlers.onCut(kind, Number(input.value), true); });
+      for (const end of ['pointerup', 'pointercancel', 'blur']) input.addEventListener(end, () => this.letGo(kind)); // back at its start it has not changed
       const back = el('button', { type: 'button', title: 'Back to the network’s own', 'aria-label': `Back to the network’s own threshold for ${noun}`, onclick: () => this.handlers.onCut(kind, thresholds[kind], true) }, '↺');
       return { input, value, back, own: thresholds[kind], row: el('label', { class: 'nv-cut' }, el('span', {}, noun), input, value, back) };
     });
     this.sliders.replaceChildren(...this.inputs.map(({ row }) => row));
+  }
+
+  /** A slider that was moved and came back is no edit. */
+  letGo(kind) {
+    if (this.moving !== kind) return;
+    this.moving = null;
+    this.handlers.onCut(kind, Number(this.inputs[kind].input.value), false);
   }
 
   showCuts(levels) {
@@ -82,6 +91,9 @@ export class ReviewPanel {
     this.review = review;
     this.author = author ?? this.author;
     const edits = review ? review.inOrder() : [];
+    const shown = `${edits.length}:${edits.at(-1)?.order}:${edits.filter((edit) => edit.undone).length}:${this.history.open}:${edits[0]?.key}`;
+    if (shown === this.shownHistory) return; // a rebuilt list would lose its place and the press of a button
+    this.shownHistory = shown;
     this.historyTitle.textContent = edits.length ? `History (${number(edits.length)})` : 'History';
     if (!this.history.open) return;
     this.list.replaceChildren(...edits.slice(-LISTED).reverse().map((edit) => {
@@ -98,6 +110,6 @@ function section(title, open, ...children) {
   return el('details', { class: 'nv-section', open }, el('summary', {}, title), ...children);
 }
 
-function button(text, act, key) {
-  return el('button', { type: 'button', title: key ? `${text} (${key})` : null, onclick: act }, text);
+function button(text, act) {
+  return el('button', { type: 'button', onclick: act }, text);
 }

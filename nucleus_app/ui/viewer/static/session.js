@@ -1,8 +1,10 @@
 // One scoring under review: its nuclei, the fold of all edits, the way to the server, and the queue of doubtful nuclei.
 
 import { Outbox } from './outbox.js';
-import { LEFT_OUT, NETWORK, PointStore } from './points.js';
+import { NETWORK, PointStore } from './points.js';
 import { Review } from './review.js';
+
+const TIMEOUT_MS = 30_000, ROI_PAUSE_MS = 700;
 
 export class Session {
   /** Fetch a case's nuclei and edits. handlers: those of Outbox. Throws when the server does not answer. */
@@ -10,7 +12,7 @@ export class Session {
     // The pixels' name is part of the address: a browser keeps candidates, and a number can come to mean another scoring.
     const url = `${base}nucleus/api/scorings/${data.scoring}`;
     const get = async (name) => {
-      const answer = await fetch(`${url}/${name}`, { cache: 'no-store' });
+      const answer = await fetch(`${url}/${name}`, { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
       if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
       return answer;
     };
@@ -25,7 +27,7 @@ export class Session {
   constructor(url, data, points, log, doubtful, handlers) {
     Object.assign(this, { url, scoring: data.scoring, points, doubtful, score: log.score, at: -1 });
     this.review = new Review(points, data.thresholds);
-    this.outbox = new Outbox(`${url}/edits`, data.scoring, this.review, {
+    this.outbox = new Outbox(`${url}/edits`, data.blob, data.scoring, this.review, {
       ...handlers,
       onChange: (answer) => {
         if (answer) this.score = answer.score;
@@ -64,7 +66,7 @@ export class Session {
   /** What the panel shows: the server's numbers, or the browser's own counts until it has answered. */
   get numbers() {
     const [positive, negative, other] = this.review.counts;
-    const isCurrent = !this.outbox.pending;
+    const isCurrent = !this.outbox.pending && !this.review.previewing;
     const tumour = positive + negative;
     return isCurrent ? this.score : {
       ...this.score, counts: { positive, negative, other }, left_out: this.review.leftOut,
@@ -72,14 +74,26 @@ export class Session {
     };
   }
 
-  /** Whether browser and server count alike; both must be at the same edit to tell. */
+  /** Whether browser and server count alike; both must be at the same edits to tell. */
   get agrees() {
     const { counts } = this.score;
-    return this.outbox.pending > 0 || this.review.counts.every((n, kind) => n === [counts.positive, counts.negative, counts.other][kind]);
+    return this.outbox.pending > 0 || this.review.previewing || this.review.counts.every((n, kind) => n === [counts.positive, counts.negative, counts.other][kind]);
+  }
+
+  /** The network's own map of tumour, as the geometry of a region. Waits for the worker while it is wanted. */
+  async findRoi(isWanted) {
+    const ask = async (options) => (await fetch(`${this.url}/roi`, { cache: 'no-store', ...options })).json();
+    let answer = await ask({ method: 'POST' });
+    while (answer.state === 'running' && isWanted()) {
+      await new Promise((resolve) => setTimeout(resolve, ROI_PAUSE_MS));
+      answer = await ask({});
+    }
+    if (answer.state !== 'done' && isWanted()) throw new Error(answer.error ?? answer.detail ?? 'the worker could not do it.');
+    return answer.cells;
   }
 
   isOpen(i) {
-    return this.points.origins[i] === NETWORK && this.points.standings[i] !== LEFT_OUT;
+    return this.points.origins[i] === NETWORK && !this.review.outside.has(i);
   }
 
   /** The next open doubtful nucleus after (or before) the one looked at last, around the end; -1 when none is left. */

@@ -23,19 +23,19 @@ const NAMES = {
   polygon: 'Outline a region', eraser: 'Erase regions', undo: 'Undo', redo: 'Redo', fit: 'Whole image', keys: 'Keys',
 };
 const HINTS = {
-  pan: 'Drag to move. Point at a nucleus and press 1, 2, 3 or X.',
-  point: 'Click: nucleus of the chosen class. Drag one to move it, Shift-click removes.',
-  rectangle: 'Drag a rectangle, then press 1, 2, 3 or X.',
-  lasso: 'Draw around nuclei, then press 1, 2, 3 or X.',
-  brush: 'Paint. Alt erases.',
-  polygon: 'Click corners; double-click or Enter closes, X drops the last.',
-  eraser: 'Wipe regions away.',
+  pan: (a, b, c, x) => `Drag to move. Point at a nucleus and press ${a}, ${b}, ${c} or ${x}.`,
+  point: () => 'Click: nucleus of the chosen class. Drag one to move it, Shift-click removes.',
+  rectangle: (a, b, c, x) => `Drag a rectangle, then press ${a}, ${b}, ${c} or ${x}.`,
+  lasso: (a, b, c, x) => `Draw around nuclei, then press ${a}, ${b}, ${c} or ${x}.`,
+  brush: () => 'Paint. Alt erases.',
+  polygon: (a, b, c, x, enter) => `Click corners; double-click or ${enter} closes, ${x} drops the last.`,
+  eraser: () => 'Wipe regions away.',
 };
 const GROUPS = [['pan', 'point', 'rectangle', 'lasso', 'brush', 'polygon', 'eraser'], ['positive', 'negative', 'other'], ['undo', 'redo', 'fit', 'keys']];
 const TOOLS = GROUPS[0], CLASS_ACTIONS = GROUPS[1];
 
 export class Toolbar {
-  /** act(action): what a key would do. onLabel(label), onBrush(factor). */
+  /** act(action): what a key would do. onLabel(label). */
   constructor(stage, keys, handlers) {
     Object.assign(this, { keys, handlers, buttons: new Map() });
     this.bar = el('div', { class: 'nv-tools', role: 'toolbar', 'aria-label': 'Tools', 'aria-orientation': 'vertical' });
@@ -77,7 +77,7 @@ export class Toolbar {
         drawMark(g, at, colours[at], 20, 20, 11);
       }
     }
-    this.hint.textContent = selection ? '' : HINTS[tool];
+    this.hint.textContent = selection ? '' : HINTS[tool](...['positive', 'negative', 'other', 'remove', 'enter'].map((action) => show(this.keys.of(action)[0] ?? '–')));
     this.showOptions(tool, label, brushUm);
     this.showSelection(selection);
   }
@@ -90,9 +90,9 @@ export class Toolbar {
     if (tool === 'eraser') parts.push(...this.labels(['tumour', 'reviewed'], { tumour: 'tissue regions' }, label === 'reviewed' ? 'reviewed' : 'tumour'));
     else parts.push(...this.labels(LABELS, {}, label));
     if (tool !== 'polygon') {
-      parts.push(el('button', { type: 'button', title: 'Smaller brush ([)', 'aria-label': 'Smaller brush', onclick: () => this.handlers.onBrush(1 / 1.3) }, '−'),
+      parts.push(el('button', { type: 'button', title: 'Smaller brush ([)', 'aria-label': 'Smaller brush', onclick: () => this.handlers.act('smaller') }, '−'),
         el('span', { class: 'nv-size' }, `${(2 * brushUm).toFixed(0)} µm`),
-        el('button', { type: 'button', title: 'Larger brush (])', 'aria-label': 'Larger brush', onclick: () => this.handlers.onBrush(1.3) }, '+'));
+        el('button', { type: 'button', title: 'Larger brush (])', 'aria-label': 'Larger brush', onclick: () => this.handlers.act('larger') }, '+'));
     }
     this.options.replaceChildren(...parts);
   }
@@ -111,7 +111,7 @@ export class Toolbar {
     const act = (action, text) => el('button', { type: 'button', 'data-bulk': action, onclick: () => this.handlers.act(action) }, text);
     this.chosen.replaceChildren(
       el('strong', {}, `${total.toLocaleString('en-US')} selected`), el('span', {}, of.length > 1 || total === 0 ? of.join(', ') : of[0].replace(/^[\d,]+ /, 'all ')),
-      act('positive', '1 positive'), act('negative', '2 negative'), act('other', '3 non-tumour'), act('remove', 'X remove'), act('cancel', 'Esc'),
+      ...[['positive', 'positive'], ['negative', 'negative'], ['other', 'non-tumour'], ['remove', 'remove'], ['cancel', 'drop']].map(([action, text]) => act(action, `${show(this.keys.of(action)[0] ?? '')} ${text}`)),
     );
   }
 }

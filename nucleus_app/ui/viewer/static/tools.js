@@ -1,40 +1,65 @@
 // What the pointer and the keys do to nuclei and regions. Turns gestures into edits; knows nothing of the server.
 
+import { recallJson, remember } from './memory.js';
 import { ABSENT, NETWORK } from './points.js';
 import { inPolygon } from './regions.js';
 
 export const SLACK_PX = 6; // a hand shakes, a pen more
-const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 3600, MOST_IDS = 200_000;
+const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 3600, MOST_LENGTHS = 50, MOST_IDS = 50_000;
+const STORE = 'nucleus:tool';
 export const LABELS = ['tumour', 'non-tumour', 'exclude', 'reviewed'];
 const DRAWING = ['rectangle', 'lasso', 'brush', 'eraser'];
 
 export class Tools {
   /**
    * stage: { osd, points, review, view, mpp, width, height, commit(op), draw(), repaint(), repaintRegions(), isVisible(i),
-   * onTool(), onSelection(), walk(step) }. repaint draws the pointer's layer, draw everything.
+   * onTool(), walk(step), say(text) }. repaint draws the pointer's layer, draw everything.
    */
   constructor(stage) {
-    Object.assign(this, { stage, tool: 'pan', kind: 0, label: 'tumour', brushUm: 20, crosshair: false, panning: false });
+    const { tool, kind, label, brushUm } = { tool: 'pan', kind: 0, label: 'tumour', brushUm: 20, ...recallJson(STORE, {}) };
+    const known = ['pan', 'point', 'polygon', ...DRAWING].includes(tool) && LABELS.includes(label) && kind in [0, 1, 2] && brushUm > 0;
+    const chosen = known ? { tool, kind, label, brushUm } : { tool: 'pan', kind: 0, label: 'tumour', brushUm: 20 };
+    Object.assign(this, { stage, ...chosen, crosshair: false, panning: false });
     this.reset();
     const { osd } = stage;
     osd.addHandler('canvas-press', (event) => this.onPress(event));
     osd.addHandler('canvas-drag', (event) => this.onDrag(event));
     osd.addHandler('canvas-release', (event) => this.onRelease(event));
+    osd.addHandler('canvas-drag-end', (event) => { if (this.tool !== 'pan' && !this.panning) event.preventDefaultAction = true; });
+    osd.addHandler('canvas-pinch', () => this.drop());
     osd.addHandler('canvas-click', (event) => { event.preventDefaultAction = true; });
     osd.addHandler('canvas-double-click', (event) => this.onDoubleClick(event));
     osd.canvas.addEventListener('pointermove', (event) => this.onMove(event));
     osd.canvas.addEventListener('pointerleave', () => this.onLeave());
+    osd.canvas.addEventListener('pointercancel', () => this.drop());
   }
 
   /** Forget all that belongs to one image. */
   reset() {
-    Object.assign(this, { hover: -1, focus: -1, selection: new Set(), drawing: null, draft: null, press: null, pointer: null, follows: 'pointer' });
+    Object.assign(this, { hover: -1, focus: -1, carried: -1, selection: new Set(), drawing: null, draft: null, press: null, position: null, follows: 'pointer' });
+  }
+
+  /** End a gesture in the middle without a trace. */
+  drop() {
+    Object.assign(this, { press: null, drawing: null, draft: null });
+    this.stage.repaintRegions();
+  }
+
+  /** Where the pointer is in the image, or null. */
+  get pointer() {
+    return this.position && this.toImage(this.position);
   }
 
   choose(tool) {
     this.tool = tool;
-    this.drawing = this.draft = null;
-    this.stage.repaint();
+    this.drop();
+    this.keep();
+  }
+
+  /** Show the choice, and remember it for this reader. */
+  keep() {
+    const { tool, kind, label, brushUm } = this;
+    remember(STORE, JSON.stringify({ tool, kind, label, brushUm }));
     this.stage.onTool();
   }
 
@@ -64,29 +89,29 @@ export class Tools {
   }
 
   moveTo(position) {
-    this.pointer = this.toImage(position);
+    this.position = position;
     if (this.press) return this.stage.repaint();
-    const hover = DRAWING.includes(this.tool) ? -1 : this.pick(this.pointer);
     this.follows = 'pointer';
-    if (hover === this.hover && !this.brush) return;
-    this.hover = hover;
-    this.stage.repaint();
+    const before = this.hover;
+    this.look();
+    if (this.hover !== before || this.brush) this.stage.repaint();
   }
 
-  /** What lies under the pointer may have changed under it. */
+  /** The image or its nuclei may have changed under the pointer. What was just removed under it makes no neighbour the next target. */
   look() {
-    this.hover = this.pointer && !DRAWING.includes(this.tool) ? this.pick(this.pointer) : -1;
+    const looks = this.position && !this.press && this.follows !== 'nothing' && !DRAWING.includes(this.tool);
+    this.hover = looks ? this.pick(this.pointer) : -1;
   }
 
   onLeave() {
-    Object.assign(this, { hover: -1, pointer: null });
+    Object.assign(this, { hover: -1, position: null });
     this.stage.repaint();
   }
 
   onPress({ position, originalEvent }) {
     const at = this.toImage(position);
     const { shiftKey, altKey } = originalEvent;
-    this.press = { position, at, moved: false, on: this.pick(at), shiftKey, altKey };
+    this.press = { position, at, moved: false, on: this.pick(at), shiftKey, altKey, pans: this.panning };
     if (this.panning) return;
     if (this.tool === 'brush' || this.tool === 'eraser') this.beginStroke(at, altKey);
     else if (this.tool === 'lasso' || this.tool === 'rectangle') this.drawing = { pts: [at.x, at.y], closed: true };
@@ -98,9 +123,9 @@ export class Tools {
     const away = Math.hypot(event.position.x - press.position.x, event.position.y - press.position.y) > SLACK_PX;
     press.moved ||= away;
     const at = this.toImage(event.position);
-    const draws = !this.panning && DRAWING.includes(this.tool);
-    const drags = !this.panning && this.tool === 'point' && press.on >= 0;
-    if (draws || drags || (!press.moved && !this.panning && this.tool !== 'pan')) event.preventDefaultAction = true;
+    const draws = !press.pans && DRAWING.includes(this.tool);
+    const drags = !press.pans && this.tool === 'point' && press.on >= 0;
+    if (draws || drags || (!press.moved && !press.pans && this.tool !== 'pan')) event.preventDefaultAction = true;
     if (draws) this.draw(at);
     else if (drags && press.moved) {
       this.drawing = { pts: [press.at.x, press.at.y, at.x, at.y] };
@@ -111,10 +136,11 @@ export class Tools {
   onRelease({ position }) {
     const { press, drawing } = this;
     this.press = null;
-    if (!press || this.panning) return;
+    if (!press || press.pans) return;
     const at = this.toImage(position);
     if (this.draft && this.tool !== 'polygon') return this.endStroke();
     if (this.tool === 'lasso' || this.tool === 'rectangle') {
+      if (!drawing) return; // dropped meanwhile
       this.drawing = null;
       if (press.moved) this.selectInside(drawing.pts, press);
       else this.select([], press);
@@ -133,7 +159,7 @@ export class Tools {
 
   /** A click, or Enter at the crosshair. */
   click(at, { shiftKey = false, altKey = false } = {}) {
-    const on = this.pick(at);
+    const on = altKey && this.tool === 'point' ? -1 : this.pick(at);
     if (this.tool === 'polygon') return this.addCorner(at);
     if (this.tool !== 'point') return this.select(on < 0 ? [] : [on], { shiftKey, altKey });
     if (on >= 0) return shiftKey ? this.act('delete', [on]) : this.act('class', [on], this.kind);
@@ -154,9 +180,9 @@ export class Tools {
   /** The nuclei that a key acts on: the selection, else the one under the pointer, the crosshair or in the queue. */
   targets() {
     if (this.selection.size) return [...this.selection];
+    if (this.follows === 'focus' && this.focus >= 0) return [this.focus];
     if (this.crosshair) return [this.pick(this.middle())].filter((i) => i >= 0);
-    const one = this.follows === 'focus' ? this.focus : this.hover;
-    return one >= 0 ? [one] : [];
+    return this.hover >= 0 ? [this.hover] : [];
   }
 
   middle() {
@@ -181,7 +207,7 @@ export class Tools {
     const targets = this.targets();
     if (!targets.length) {
       this.kind = c;
-      return this.stage.onTool();
+      return this.keep();
     }
     this.finish(() => this.act('class', targets, c));
   }
@@ -189,21 +215,29 @@ export class Tools {
   remove() {
     if (this.tool === 'polygon' && this.draft) return this.dropCorner();
     const targets = this.targets();
-    if (targets.length) this.finish(() => this.act('delete', targets));
+    if (!targets.length) return;
+    this.finish(() => this.act('delete', targets));
+    if (this.follows === 'pointer') this.follows = 'nothing'; // until the pointer moves
+    this.look();
   }
 
   finish(act) {
-    const inQueue = !this.selection.size && !this.crosshair && this.follows === 'focus';
+    const inQueue = !this.selection.size && this.follows === 'focus';
     act();
     this.selection.clear();
-    this.stage.onSelection();
+    this.stage.onTool();
     if (inQueue) this.stage.walk(1);
   }
 
-  /** Enter: at the crosshair a click, in the queue "as the network says". */
-  agree() {
-    if (this.tool === 'polygon' && this.draft && !this.crosshair) return this.closePolygon();
+  /** Enter: in the queue "as the network says", at the crosshair a click, else the end of an outline. */
+  enter() {
+    if (this.follows === 'focus' && this.focus >= 0) return this.agree();
     if (this.crosshair) return this.click(this.middle());
+    if (this.draft) this.closePolygon();
+  }
+
+  /** The doubtful nucleus is as the network says. */
+  agree() {
     const i = this.focus;
     if (i < 0) return;
     const { points } = this.stage;
@@ -220,7 +254,7 @@ export class Tools {
       if (altKey || (shiftKey && indices.length === 1 && this.selection.has(i))) this.selection.delete(i);
       else this.selection.add(i);
     }
-    this.stage.onSelection();
+    this.stage.onTool();
     this.stage.repaint();
   }
 
@@ -239,8 +273,23 @@ export class Tools {
     this.select([...points.within(a.x, a.y, b.x, b.y)].filter((i) => this.stage.isVisible(i)), {});
   }
 
+  /** Pick the targeted nucleus up, or put the one that was picked up down at the pointer or crosshair. */
+  carry() {
+    const at = this.crosshair ? this.middle() : this.pointer;
+    const { carried } = this;
+    this.carried = carried < 0 ? this.targets()[0] ?? -1 : -1;
+    if (carried >= 0 && at) this.stage.commit({ op: 'move', id: this.stage.review.idOf(carried), ...at });
+    this.stage.say(this.carried >= 0 ? 'Picked up; the same key puts it down.' : carried >= 0 ? 'Put down.' : 'There is no nucleus here.');
+    this.stage.repaint();
+  }
+
+  /** Drop from the selection what is no longer to be seen. */
+  prune() {
+    for (const i of this.selection) if (!this.stage.isVisible(i)) this.selection.delete(i);
+  }
+
   cancel() {
-    Object.assign(this, { drawing: null, draft: null, focus: -1, follows: 'pointer' });
+    Object.assign(this, { press: null, drawing: null, draft: null, focus: -1, carried: -1, follows: 'pointer' });
     this.select([], {});
     this.stage.draw();
   }
@@ -249,6 +298,7 @@ export class Tools {
 
   draw(at) {
     const { drawing, draft } = this;
+    if (!drawing && !draft) return; // dropped meanwhile
     if (this.tool === 'rectangle') {
       const [x, y] = drawing.pts;
       drawing.pts = [x, y, at.x, y, at.x, at.y, x, at.y];
@@ -256,10 +306,12 @@ export class Tools {
     }
     const { pts } = drawing ?? draft;
     const step = Math.max(1.5 / this.stage.view.scale, draft ? draft.r / 8 : 0);
-    if (Math.hypot(at.x - pts.at(-2), at.y - pts.at(-1)) < step) return;
+    const length = Math.hypot(at.x - pts.at(-2), at.y - pts.at(-1));
+    if (length < step) return;
     pts.push(at.x, at.y);
     if (!draft) return this.stage.repaint();
-    if (pts.length >= MOST_NUMBERS) {
+    this.painted += length;
+    if (pts.length >= MOST_NUMBERS || this.painted > MOST_LENGTHS * (this.stage.width + this.stage.height)) {
       const { altKey } = this.press;
       this.endStroke();
       this.beginStroke(at, altKey);
@@ -271,6 +323,7 @@ export class Tools {
     const eraser = this.label === 'reviewed' ? 'unreviewed' : 'erase';
     const { mpp, width, height } = this.stage;
     const r = Math.min(Math.max(width, height), Math.max(0.5, Math.round((this.brushUm / mpp) * 100) / 100));
+    this.painted = 0;
     this.draft = { op: 'region', label: erases || this.tool === 'eraser' ? eraser : this.label, shape: 'brush', r, pts: [at.x, at.y] };
     this.stage.repaintRegions();
   }
@@ -284,7 +337,9 @@ export class Tools {
   addCorner(at) {
     this.draft ??= { op: 'region', label: this.label, shape: 'polygon', pts: [] };
     const { pts } = this.draft;
-    if (pts.at(-2) !== at.x || pts.at(-1) !== at.y) pts.push(at.x, at.y);
+    const isAgain = pts.length > 4 && pts.at(-2) === at.x && pts.at(-1) === at.y; // as Enter does it twice at the crosshair
+    if (isAgain || pts.length >= MOST_NUMBERS) return this.closePolygon();
+    pts.push(at.x, at.y);
     this.drawing = { pts };
     this.stage.repaintRegions();
   }
@@ -304,7 +359,7 @@ export class Tools {
 
   resizeBrush(factor) {
     this.brushUm = Math.min(500, Math.max(1, Math.round(this.brushUm * factor * 10) / 10));
-    this.stage.onTool();
+    this.keep();
     this.stage.repaint();
   }
 }

@@ -4,7 +4,10 @@
 import { Actions } from './actions.js';
 import { CursorLayer } from './cursor.js';
 import { describe, placeOf } from './history.js';
+import { listBoxes } from './box.js';
 import { Keys, KeySheet } from './keys.js';
+import { recall, remember } from './memory.js';
+import { Outbox } from './outbox.js';
 import { Overlay } from './overlay.js';
 import { NOUNS, PALETTES } from './palettes.js';
 import { Panel } from './panel.js';
@@ -19,7 +22,7 @@ import { findView, keepView } from './views.js';
 
 const BUSY_MS = 700, IDLE_MS = 8000, MARK_UM = 2.6, CLOSE_PX_PER_UM = 5;
 const BUSY = ['queued', 'running'];
-const PALETTE_KEY = 'nucleus:palette', READER_KEY = 'nucleus:reader';
+const PALETTE_KEY = 'nucleus:palette', READER_KEY = 'nucleus:reader', TIMEOUT_MS = 20_000;
 
 export function mount({ element, props, trigger, watch, base }) {
   return new Viewer(element, props, trigger, watch, base);
@@ -28,7 +31,7 @@ export function mount({ element, props, trigger, watch, base }) {
 class Viewer {
   constructor(element, props, trigger, watch, base) {
     const points = PointStore.empty();
-    Object.assign(this, { element, props, trigger, base, points, review: new Review(points, [1, 1, 1]), session: null, openId: null, list: [], suggestion: null });
+    Object.assign(this, { element, props, trigger, base, points, review: new Review(points, [1, 1, 1]), session: null, openId: null, list: [], suggestion: null, leaving: new Set() });
     this.root = element.querySelector('.nv-root');
     this.stage = element.querySelector('.nv-stage');
     this.osd = window.OpenSeadragon({
@@ -49,33 +52,38 @@ class Viewer {
     this.stage.append(this.bar, this.live);
     this.actions = new Actions(this, this.keys);
     this.toolbar = new Toolbar(this.stage, this.keys, {
-      act: (action) => { this.actions.act(action); this.root.focus({ preventScroll: true }); },
-      onLabel: (label) => { this.tools.label = label; this.onTool(); this.root.focus({ preventScroll: true }); },
-      onBrush: (factor) => this.tools.resizeBrush(factor),
+      act: (action) => { this.actions.act(action); this.focus(); },
+      onLabel: (label) => { this.tools.label = label; this.tools.keep(); this.focus(); },
     });
     this.sheet = new KeySheet(this.root, this.keys);
     this.keys.onChange = () => this.onTool();
     this.panel = new Panel(element.querySelector('.nv-panel'), base, this.panelHandlers(), this.reader());
-    this.panel.palette = PALETTES[localStorage.getItem(PALETTE_KEY)] ? localStorage.getItem(PALETTE_KEY) : 'paper';
+    this.panel.palette = PALETTES[recall(PALETTE_KEY)] ? recall(PALETTE_KEY) : 'paper';
     this.setPalette(this.panel.palette);
     this.listen(watch);
+    for (const [blob, scoring] of listBoxes()) this.drain(blob, scoring);
     this.onValue();
   }
 
   listen(watch) {
     this.osd.addHandler('update-viewport', () => this.draw());
     this.osd.addHandler('resize', () => requestAnimationFrame(() => this.draw()));
+    this.osd.addHandler('open', () => this.restoreView());
     this.osd.addHandler('animation-finish', () => this.data && keepView(this.data.blob, this.osd.viewport.getBounds()));
     this.actions.listen(this.root);
-    window.addEventListener('beforeunload', (event) => { if (this.session?.outbox.pending) event.preventDefault(); });
-    this.stage.addEventListener('pointerdown', (event) => { if (!event.target.closest('button, input, select')) this.root.focus({ preventScroll: true }); }, true);
+    window.addEventListener('beforeunload', (event) => { if (this.session?.outbox.pending || [...this.leaving].some((outbox) => outbox.pending)) event.preventDefault(); });
+    this.stage.addEventListener('pointerdown', (event) => { if (!event.target.closest('button, input, select')) this.focus(); }, true);
     watch('value', () => this.onValue());
+  }
+
+  focus() {
+    this.stage.focus({ preventScroll: true });
   }
 
   panelHandlers() {
     return {
       onPalette: (name) => this.setPalette(name),
-      onToggle: (kind, shown) => { this.overlay.shown[kind] = shown; this.draw(); },
+      onToggle: (kind, shown) => { this.overlay.shown[kind] = shown; this.tools.prune(); this.onTool(); this.draw(); },
       onOpen: (id) => { this.open(id); this.trigger('select', { id }); },
       onCut: (kind, level, done) => this.setCut(kind, level, done),
       onUndo: (edit) => { this.session.turn(edit); this.onEdited(); },
@@ -85,12 +93,12 @@ class Viewer {
       onSuggest: () => this.suggest(),
       onAccept: () => { const { suggestion } = this; this.suggestion = null; this.commit(suggestion); this.panel.review.showSuggestion('done', false); },
       onDismiss: () => { this.suggestion = null; this.draw(); this.panel.review.showSuggestion('done', false); },
-      onReader: (name) => localStorage.setItem(READER_KEY, name),
+      onReader: (name) => remember(READER_KEY, name),
     };
   }
 
   reader() {
-    return localStorage.getItem(READER_KEY) ?? '';
+    return recall(READER_KEY) ?? '';
   }
 
   /** Gradio's message: {image, notices, rev}. Python always raises rev, so that the same case can be opened again. */
@@ -107,7 +115,7 @@ class Viewer {
     if (id === this.openId) return this.refresh();
     this.openId = id;
     this.leaveSession();
-    Object.assign(this.root.dataset, { image: id });
+    this.root.dataset.image = id;
     const url = new URL(window.location.href);
     url.searchParams.set('image', id);
     window.history.replaceState(window.history.state, '', url);
@@ -115,13 +123,30 @@ class Viewer {
   }
 
   leaveSession() {
-    this.session?.close();
+    if (this.session) {
+      this.session.close();
+      this.leaving.add(this.session.outbox); // what is not saved yet is sent from behind
+    }
     this.points = PointStore.empty();
     Object.assign(this, { session: null, review: new Review(this.points, [1, 1, 1]), suggestion: null });
     this.tools.reset();
     Object.assign(this.root.dataset, { ready: '', n: 0 });
     this.regions.update([]);
+    this.onTool();
     this.draw();
+  }
+
+  /** Send what an earlier page left for another image. */
+  drain(blob, scoring) {
+    this.leaving.add(Outbox.drain(this.base, blob, scoring, { onChange() {}, onRefused() {}, onStale: (text, lost) => this.onStale(scoring, text, lost), reader: () => this.reader() }));
+  }
+
+  /** Corrections of a scoring are not taken (any more). */
+  onStale(scoring, text, lost) {
+    if (lost) this.panel.addNotice('error', `${text} ${lost} correction${lost === 1 ? ' was' : 's were'} not kept.`);
+    if (this.session?.scoring !== scoring) return;
+    this.leaveSession();
+    this.refresh();
   }
 
   /** Read the cases, show the open one, fetch its nuclei when a new scoring is done; again soon while one is busy. */
@@ -136,6 +161,7 @@ class Viewer {
       this.panel.showCases(list, this.openId);
       // The list holds the latest cases only; an older one may be open through its address.
       const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await this.json(`nucleus/api/images/${this.openId}`) : null);
+      if (turn !== this.turn) return;
       if (data) await this.showCase(data);
       if (list.some((c) => BUSY.includes(c.state))) wait = BUSY_MS;
       this.root.dataset.connected = failing ? 'no-worker' : 'yes';
@@ -152,7 +178,6 @@ class Viewer {
     if (this.root.dataset.open !== String(data.id)) {
       this.root.dataset.open = data.id;
       this.regions.setSize(data.width_px, data.height_px);
-      this.osd.addOnceHandler('open', () => this.restoreView(data));
       this.osd.open(`${this.base}nucleus/tiles/${data.blob}/${data.id}.dzi`);
     }
     if (this.session && data.scoring !== this.session.scoring) this.leaveSession(); // its nuclei would contradict the numbers
@@ -160,8 +185,8 @@ class Viewer {
     this.showNumbers();
   }
 
-  restoreView(data) {
-    const view = findView(data.blob);
+  restoreView() {
+    const view = findView(this.data.blob);
     if (view) this.osd.viewport.fitBounds(new window.OpenSeadragon.Rect(...view), true);
     this.draw();
   }
@@ -170,7 +195,7 @@ class Viewer {
     const session = await Session.open(this.base, data, {
       onChange: (answer) => this.onSynced(answer),
       onRefused: (text) => { this.panel.addNotice('error', text); this.onEdited(); },
-      onStale: (text) => { this.panel.addNotice('error', text); this.refresh(); },
+      onStale: (text, lost) => this.onStale(data.scoring, text, lost),
       reader: () => this.reader(),
     });
     if (data.id !== this.openId || this.session) return;
@@ -192,7 +217,8 @@ class Viewer {
 
   /** After any change of the fold, own or others'. */
   onEdited() {
-    this.tools.look();
+    this.tools.prune();
+    this.onTool();
     this.regions.update(this.review.regions);
     this.draw();
     this.showNumbers();
@@ -204,7 +230,12 @@ class Viewer {
     if (answer?.edits.length) this.onEdited();
     this.showSaved();
     this.root.dataset.agrees = this.session.agrees ? 'yes' : 'no';
-    if (!this.session.agrees) this.leaveSession(); // read everything anew rather than show a wrong count
+    if (this.session.agrees) this.disagreed = false;
+    else if (this.disagreed) this.panel.addNotice('error', 'This page and the server count differently. Load the page again, and tell whoever runs this app.');
+    else {
+      this.disagreed = true;
+      this.leaveSession(); // read everything anew rather than show a wrong count
+    }
   }
 
   showNumbers() {
@@ -245,19 +276,13 @@ class Viewer {
 
   async suggest() {
     const { session } = this;
-    const url = `${session.url}/roi`;
     this.panel.review.showSuggestion('running', false);
     try {
-      let answer = await (await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{}' })).json();
-      while (answer.state === 'running' && this.session === session) {
-        await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
-        answer = await (await fetch(url, { cache: 'no-store' })).json();
-      }
+      const cells = await session.findRoi(() => this.session === session);
       if (this.session !== session) return;
-      if (answer.state !== 'done') throw new Error(answer.error ?? answer.detail ?? 'the worker could not do it');
-      this.suggestion = { op: 'region', label: 'tumour', shape: 'cells', ...answer.cells };
+      this.suggestion = { op: 'region', ...cells };
     } catch (error) {
-      this.panel.addNotice('error', `The network's map did not come: ${error.message}.`);
+      this.panel.addNotice('error', `The network's map did not come: ${error.message}`);
     }
     this.panel.review.showSuggestion('done', this.suggestion !== null);
     this.draw();
@@ -320,6 +345,7 @@ class Viewer {
     const radius = Math.max(1.2, Math.min(9, (MARK_UM / this.mpp) * scale));
     this.view = { width: size.x, height: size.y, ratio: window.devicePixelRatio || 1, scale, x: origin.x, y: origin.y, radius };
     this.overlay.draw(this.points, this.view);
+    this.tools.look();
     this.repaintRegions();
     drawBar(this.bar, this.data?.mpp ? scale / this.data.mpp : 0);
   }
@@ -336,7 +362,7 @@ class Viewer {
   }
 
   setPalette(name) {
-    localStorage.setItem(PALETTE_KEY, name);
+    remember(PALETTE_KEY, name);
     this.root.dataset.palette = name;
     this.overlay.setColours(PALETTES[name].colours);
     this.onTool();
@@ -345,16 +371,10 @@ class Viewer {
 
   onTool() {
     const { tool, kind, label, brushUm, selection } = this.tools;
-    this.root.dataset.tool = tool;
-    this.root.dataset.kind = kind;
     const counts = selection.size ? [0, 0, 0] : null;
     for (const i of selection) counts[this.points.classes[i]]++;
-    this.root.dataset.selected = selection.size;
+    Object.assign(this.root.dataset, { tool, kind, selected: selection.size });
     this.toolbar.show({ tool, kind, label, brushUm, selection: counts, colours: this.overlay.colours });
-  }
-
-  onSelection() {
-    this.onTool();
   }
 
   hide(hidden) {
@@ -372,7 +392,7 @@ class Viewer {
   }
 
   async json(path) {
-    const answer = await fetch(this.base + path, { cache: 'no-store' });
+    const answer = await fetch(this.base + path, { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
     return answer.json();
   }
