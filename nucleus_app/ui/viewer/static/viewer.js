@@ -181,8 +181,8 @@ class Viewer {
       this.osd.open(`${this.base}nucleus/tiles/${data.blob}/${data.id}.dzi`);
     }
     if (this.session && data.scoring !== this.session.scoring) this.leaveSession(); // its nuclei would contradict the numbers
-    if (data.state === 'done' && !data.refused && !this.session) await this.startSession(data);
     this.showNumbers();
+    if (data.state === 'done' && !data.refused && !this.session) await this.startSession(data);
   }
 
   restoreView() {
