@@ -10,7 +10,7 @@ const MUTE = { onChange() {}, onRefused() {}, onStale() {} };
 export class Outbox {
   /**
    * url: of the scoring's edits; review: to be kept up to date.
-   * handlers: onChange(answer) after anything came back, onRefused(text), onStale(text, how many edits are lost), reader() the name.
+   * handlers: onChange(answer, isNews) after anything came back (null: nothing did), onRefused(text), onStale(text, how many edits are lost), reader() the name.
    */
   constructor(url, blob, scoring, review, handlers) {
     Object.assign(this, { url, review, handlers, author: authorId(), client: randomId(), seq: 0, rev: 0, savedAt: null, failing: false, reason: '' });
@@ -160,9 +160,10 @@ export class Outbox {
   }
 
   take(answer) {
-    for (const { rev, client, seq, ...edit } of answer.edits) this.review.apply({ key: `${client}:${seq}`, ...edit }, rev);
+    let isNews = false; // others' edits, or own ones of another page
+    for (const { rev, client, seq, ...edit } of answer.edits) isNews = this.review.apply({ key: `${client}:${seq}`, ...edit }, rev) || isNews;
     this.rev = Math.max(this.rev, answer.rev);
-    this.handlers.onChange(answer);
+    this.handlers.onChange(answer, isNews);
   }
 
   async ask(url, options) {

@@ -31,12 +31,12 @@ export class Review {
     return typeof id === 'number' ? id : this.placed.get(id);
   }
 
-  /** Take an edit in. rev: the server's order, or null for one that the server has not acknowledged. Twice is fine. */
+  /** Take an edit in. rev: the server's order, or null for one that the server has not acknowledged. Twice is fine. Returns whether it is new. */
   apply({ key, op, author, at = null, reader = '', was = null }, rev = null) {
     const known = this.edits.get(key);
     if (known) {
       if (rev !== null) this.confirm(known, rev, at, was);
-      return;
+      return false;
     }
     const edit = { key, op, author, at, reader, was, order: rev ?? PENDING + this.pending++, undone: false, toggles: [] };
     this.edits.set(key, edit);
@@ -47,6 +47,7 @@ export class Review {
     }
     this.link(edit);
     this.refold(edit);
+    return true;
   }
 
   /** An edit that the server refused never was. What it placed stays in the store, absent. */

@@ -4,7 +4,7 @@ import { el } from './element.js';
 import { describe } from './history.js';
 import { NOUNS } from './palettes.js';
 
-const LISTED = 200;
+const LISTED = 200; // at first, and at every press of more
 const number = (value) => value.toLocaleString('en-US');
 const clock = (date) => date.toLocaleTimeString('en-GB');
 
@@ -96,13 +96,15 @@ export class ReviewPanel {
     this.shownHistory = shown;
     this.historyTitle.textContent = edits.length ? `History (${number(edits.length)})` : 'History';
     if (!this.history.open) return;
-    this.list.replaceChildren(...edits.slice(-LISTED).reverse().map((edit) => {
+    this.listed ??= LISTED;
+    this.list.replaceChildren(...edits.slice(-this.listed).reverse().map((edit) => {
       const isEdit = edit.op.op !== 'undo' && edit.op.op !== 'redo';
       const own = edit.author === this.author;
       return el('li', { class: edit.undone ? 'nv-undone' : null },
         el('button', { type: 'button', class: 'nv-line', onclick: () => this.handlers.onLook(edit) }, el('time', {}, edit.at ? clock(new Date(edit.at)) : ''), ` ${edit.reader || (own ? 'you' : 'another reader')}: ${describe(edit, review)}`),
         isEdit && own ? el('button', { type: 'button', class: 'nv-undo', onclick: () => this.handlers.onUndo(edit) }, edit.undone ? 'redo' : 'undo') : null);
     }));
+    if (edits.length > this.listed) this.list.append(el('li', {}, button('Earlier edits', () => { this.listed += LISTED; this.shownHistory = ''; this.showHistory(review); })));
   }
 }
 

@@ -29,9 +29,9 @@ export class Session {
     this.review = new Review(points, data.thresholds);
     this.outbox = new Outbox(`${url}/edits`, data.blob, data.scoring, this.review, {
       ...handlers,
-      onChange: (answer) => {
+      onChange: (answer, isNews) => {
         if (answer) this.score = answer.score;
-        handlers.onChange(answer);
+        handlers.onChange(isNews);
       },
     });
     for (const { rev, client, seq, ...edit } of log.edits) this.review.apply({ key: `${client}:${seq}`, ...edit }, rev);

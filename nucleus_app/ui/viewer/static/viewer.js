@@ -193,7 +193,7 @@ class Viewer {
 
   async startSession(data) {
     const session = await Session.open(this.base, data, {
-      onChange: (answer) => this.onSynced(answer),
+      onChange: (isNews) => this.onSynced(isNews),
       onRefused: (text) => { this.panel.addNotice('error', text); this.onEdited(); },
       onStale: (text, lost) => this.onStale(data.scoring, text, lost),
       reader: () => this.reader(),
@@ -225,10 +225,10 @@ class Viewer {
     this.showSaved();
   }
 
-  onSynced(answer) {
+  onSynced(isNews) {
     if (!this.session) return;
-    if (answer?.edits.length) this.onEdited();
-    this.showSaved();
+    if (isNews) this.onEdited();
+    else this.showSaved();
     this.root.dataset.agrees = this.session.agrees ? 'yes' : 'no';
     if (this.session.agrees) this.disagreed = false;
     else if (this.disagreed) this.panel.addNotice('error', 'This page and the server count differently. Load the page again, and tell whoever runs this app.');
