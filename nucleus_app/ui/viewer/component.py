@@ -7,6 +7,7 @@ Points never pass through Gradio: the viewer fetches them from our routes. Its v
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import gradio as gr
@@ -31,6 +32,12 @@ const style = document.createElement('link');
 style.rel = 'stylesheet';
 style.href = at('viewer.css');
 document.head.appendChild(style);
+for (const name of __MODULES__) { // all at once, not one after the other as each names the next
+  const link = document.createElement('link');
+  link.rel = 'modulepreload';
+  link.href = at(name);
+  document.head.appendChild(link);
+}
 const library = window.OpenSeadragon ? Promise.resolve() : new Promise((loaded, failed) => {
   const script = document.createElement('script');
   script.src = at('vendor/openseadragon.min.js');
@@ -53,10 +60,11 @@ def static_version() -> str:
 
 def create_viewer(elem_id: str) -> gr.HTML:
     """The viewer, to be placed in a Blocks. Not a subclass: Gradio writes a stub beside every subclass's source."""
+    modules = sorted(path.name for path in STATIC.glob("*.js"))
     return gr.HTML(
         html_template=_TEMPLATE,
         css_template="",
-        js_on_load=_LOADER.replace("__VERSION__", static_version()),
+        js_on_load=_LOADER.replace("__VERSION__", static_version()).replace("__MODULES__", json.dumps(modules)),
         apply_default_css=False,
         elem_id=elem_id,
     )
