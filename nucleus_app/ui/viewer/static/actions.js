@@ -1,7 +1,8 @@
 // What every key and every button of the toolbar does.
 
-const TOOLS = ['pan', 'point', 'rectangle', 'lasso', 'brush', 'polygon', 'eraser'];
-const CLASSES = ['positive', 'negative', 'other'];
+import { CLASSES } from './points.js';
+import { TOOLS } from './tools.js';
+
 const HELD = ['hide', 'drag'];
 /** What goes on while a key is held down; of the others once is once. */
 const REPEATED = ['left', 'right', 'up', 'down', 'closer', 'farther', 'smaller', 'larger', 'next', 'previous', 'undo', 'redo'];

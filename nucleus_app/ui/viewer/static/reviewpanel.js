@@ -90,12 +90,16 @@ export class ReviewPanel {
   showHistory(review, author) {
     this.review = review;
     this.author = author ?? this.author;
+    const n = review ? review.edits.size : 0;
+    this.historyTitle.textContent = n ? `History (${number(n)})` : 'History';
+    if (!this.history.open) {
+      this.shownHistory = '';
+      return;
+    }
     const edits = review ? review.inOrder() : [];
-    const shown = `${edits.length}:${edits.at(-1)?.order}:${edits.filter((edit) => edit.undone).length}:${this.history.open}:${edits[0]?.key}`;
+    const shown = `${n}:${edits.at(-1)?.order}:${edits.filter((edit) => edit.undone).length}:${edits[0]?.key}`;
     if (shown === this.shownHistory) return; // a rebuilt list would lose its place and the press of a button
     this.shownHistory = shown;
-    this.historyTitle.textContent = edits.length ? `History (${number(edits.length)})` : 'History';
-    if (!this.history.open) return;
     this.listed ??= LISTED;
     this.list.replaceChildren(...edits.slice(-this.listed).reverse().map((edit) => {
       const isEdit = edit.op.op !== 'undo' && edit.op.op !== 'redo';

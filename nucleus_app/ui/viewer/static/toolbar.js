@@ -3,7 +3,8 @@
 import { el } from './element.js';
 import { show } from './keys.js';
 import { drawMark, NOUNS, REGION_COLOURS, TITLES } from './palettes.js';
-import { LABELS } from './tools.js';
+import { CLASSES } from './points.js';
+import { LABELS, TOOLS } from './tools.js';
 
 const ICONS = {
   pan: 'M4 3l8 16 2-7 7-2z',
@@ -31,8 +32,7 @@ const HINTS = {
   polygon: (a, b, c, x, enter) => `Click corners; double-click or ${enter} closes, ${x} drops the last.`,
   eraser: () => 'Wipe regions away.',
 };
-const GROUPS = [['pan', 'point', 'rectangle', 'lasso', 'brush', 'polygon', 'eraser'], ['positive', 'negative', 'other'], ['undo', 'redo', 'fit', 'keys']];
-const TOOLS = GROUPS[0], CLASS_ACTIONS = GROUPS[1];
+const GROUPS = [TOOLS, CLASSES, ['undo', 'redo', 'fit', 'keys']];
 
 export class Toolbar {
   /** act(action): what a key would do. onLabel(label). */
@@ -53,7 +53,7 @@ export class Toolbar {
   }
 
   button(action) {
-    const kind = CLASS_ACTIONS.indexOf(action);
+    const kind = CLASSES.indexOf(action);
     const picture = kind < 0 ? icon(ICONS[action]) : el('canvas', { width: 40, height: 40, 'aria-hidden': 'true' });
     const button = el('button', { type: 'button', 'data-action': action, onclick: () => this.handlers.act(action) }, picture, el('kbd', { 'aria-hidden': 'true' }));
     this.buttons.set(action, button);
@@ -64,7 +64,7 @@ export class Toolbar {
   show({ tool, kind, label, brushUm, selection, colours }) {
     for (const [action, button] of this.buttons) {
       const key = this.keys.of(action)[0];
-      const at = CLASS_ACTIONS.indexOf(action);
+      const at = CLASSES.indexOf(action);
       const name = at < 0 ? NAMES[action] : TITLES[at];
       button.title = key ? `${name} (${show(key)})` : name;
       button.setAttribute('aria-label', name);
@@ -77,7 +77,7 @@ export class Toolbar {
         drawMark(g, at, colours[at], 20, 20, 11);
       }
     }
-    this.hint.textContent = selection ? '' : HINTS[tool](...['positive', 'negative', 'other', 'remove', 'enter'].map((action) => show(this.keys.of(action)[0] ?? '–')));
+    this.hint.textContent = selection ? '' : HINTS[tool](...[...CLASSES, 'remove', 'enter'].map((action) => show(this.keys.of(action)[0] ?? '–')));
     this.showOptions(tool, label, brushUm);
     this.showSelection(selection);
   }

@@ -4,7 +4,8 @@ import { recallJson, remember } from './memory.js';
 import { ABSENT, NETWORK } from './points.js';
 import { inPolygon } from './regions.js';
 
-export const SLACK_PX = 6; // a hand shakes, a pen more
+export const TOOLS = ['pan', 'point', 'rectangle', 'lasso', 'brush', 'polygon', 'eraser'];
+const SLACK_PX = 6; // a hand shakes, a pen more
 const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 3600, MOST_LENGTHS = 50, MOST_IDS = 50_000;
 const STORE = 'nucleus:tool';
 export const LABELS = ['tumour', 'non-tumour', 'exclude', 'reviewed'];
@@ -17,7 +18,7 @@ export class Tools {
    */
   constructor(stage) {
     const { tool, kind, label, brushUm } = { tool: 'pan', kind: 0, label: 'tumour', brushUm: 20, ...recallJson(STORE, {}) };
-    const known = ['pan', 'point', 'polygon', ...DRAWING].includes(tool) && LABELS.includes(label) && kind in [0, 1, 2] && brushUm > 0;
+    const known = TOOLS.includes(tool) && LABELS.includes(label) && kind in [0, 1, 2] && brushUm > 0;
     const chosen = known ? { tool, kind, label, brushUm } : { tool: 'pan', kind: 0, label: 'tumour', brushUm: 20 };
     Object.assign(this, { stage, ...chosen, crosshair: false, panning: false });
     this.reset();
