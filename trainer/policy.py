@@ -24,6 +24,8 @@ class TrainPolicy:
     """Share of the run before the correlation penalty sets in (the paper: 10⁴ of 10⁵ iterations)."""
     gamma: float = 25.0
     """γ of Eq. 5: nucleus loss against ROI loss."""
+    roi_every: int = 1
+    """The ROI sibling learns at every so many steps; it takes a third of a step's time."""
     ema_decay: float = 0.998
     weak_weight: float = 0.5
     """Weight of nucleus supervision derived from weak regions."""
@@ -33,6 +35,8 @@ class TrainPolicy:
     """Restained copies of each auxiliary image."""
     unlabelled_weight: float = 0.5
     """Weight of what a teacher found in unlabelled images."""
+    set_shares: tuple[tuple[str, float], ...] = ()
+    """Sets (first words of image names) whose crops are drawn so many times as often as their nuclei say."""
     evaluate_every: int = 500
     patience: int = 8
     """Stop after this many evaluations without a better one."""
