@@ -154,7 +154,7 @@ def fit(
     if resume and checkpoint.is_file():
         run.restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
         report({"event": "resumed", "step": run.step})
-    shares = _sampling_shares(training, policy.set_shares)
+    shares = sampling_shares(training, policy.set_shares)
     started, losses = time.monotonic() - run.seconds, []
     with ThreadPoolExecutor(1) as drawer:
         upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
@@ -187,9 +187,7 @@ def _draw(
     return draw_batch([images[i] for i in chosen], policy.crop_px, config, rng)
 
 
-def _sampling_shares(
-    images: Sequence[TrainingImage], favoured: Sequence[tuple[str, float]] = ()
-) -> NDArray[np.float64]:
+def sampling_shares(images: Sequence[TrainingImage], favoured: Sequence[tuple[str, float]] = ()) -> NDArray[np.float64]:
     """Sets weigh by a small power of their nuclei, images of a set by the root of theirs: small labs are heard. Favoured
     sets weigh so many times more.
     """

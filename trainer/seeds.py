@@ -63,7 +63,7 @@ class SeedFinder:
         seeds = np.zeros((height, width), np.float32)
         for t in plan_tiles(height, width, core=CORE_PX, halo=HALO_PX, stride=STRIDE):
             window = rgb[t.window_top : t.window_bottom, t.window_left : t.window_right].astype(np.float32)
-            window = (window - low) / np.maximum(high - low, 1e-3)
+            window = (window - low) / np.maximum(high - low, 1.0)
             below, right = -window.shape[0] % STRIDE, -window.shape[1] % STRIDE
             padded = np.pad(window, ((0, below), (0, right), (0, 0)), mode="reflect").astype(np.float32)
             maps = self._network.fcn(torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1)))[None])

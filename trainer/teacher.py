@@ -4,6 +4,7 @@ unlabelled images are labelled where the teacher is sure (Feng et al. 2019: what
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +28,14 @@ SURE_ALONE = 1.4
 SAME_NUCLEUS_UM = 3.5
 LEAST_SEED = 0.5
 """What the second teacher alone sees is left out from this seed value on."""
+View = tuple[int, bool]
+"""Quarter turns, and whether mirrored."""
+ALL_VIEWS: tuple[View, ...] = tuple((turn, mirrored) for turn in range(4) for mirrored in (False, True))
+TWO_VIEWS: tuple[View, ...] = ((0, False), (2, True))
 
 
 class Teacher:
-    """A version asked in eight orientations, so that it is more certain than in one, and a second opinion where there
+    """A version asked in eight orientations (two where there are labels already), so that it is more certain than in one, and a second opinion where there
     is one on nuclei in unlabelled images.
     """
 
@@ -41,9 +46,9 @@ class Teacher:
         self._thresholds = replace(predictor.version.thresholds, per_class=(positive, negative, other))
         self._mpp = predictor.version.config.mpp
 
-    def find(self, rgb: Rgb) -> tuple[Nuclei, NDArray[np.float32]]:
+    def find(self, rgb: Rgb, views: Sequence[View] = ALL_VIEWS) -> tuple[Nuclei, NDArray[np.float32]]:
         """Nuclei of an image at the network's scale and, for each, its proximity over its class's threshold."""
-        maps = np.mean([self._oriented(rgb, turn, mirrored) for turn in range(4) for mirrored in (False, True)], axis=0)
+        maps = np.mean([self._oriented(rgb, turn, mirrored) for turn, mirrored in views], axis=0)
         found = decode_maps(maps, replace(self._thresholds, smoothing_px=0.0))  # the maps are smoothed already
         return found, found.scores / np.asarray(self._predictor.version.thresholds.per_class, np.float32)[found.classes]
 
@@ -61,7 +66,7 @@ class Teacher:
         labelled = image.nuclei.select(~is_weak)
         if len(labelled.of_class(NucleusClass.OTHER)):
             return image
-        found, strength = self.find(image.rgb)
+        found, strength = self.find(image.rgb, TWO_VIEWS)
         pairs = match_points(labelled.xy, found.xy, LABEL_REACH_UM / self._mpp)
         xy = labelled.xy.copy()
         xy[pairs.truth] = found.xy[pairs.found]
