@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--start", type=Path, metavar="FILE", help="go on from this version instead of anew")
     fit_parser.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
     fit_parser.add_argument("--steps", type=int, default=DEFAULTS.steps)
+    fit_parser.add_argument("--stop-after", type=int, metavar="STEP", help="end there, in the middle of the schedule")
     fit_parser.add_argument("--batch", type=int, default=DEFAULTS.batch)
     fit_parser.add_argument("--crop-px", type=int, default=DEFAULTS.crop_px)
     fit_parser.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 def _fit(options: argparse.Namespace) -> None:
     policy = TrainPolicy(
         steps=options.steps,
+        stop_after=options.stop_after,
         batch=options.batch,
         crop_px=options.crop_px,
         learning_rate=options.learning_rate,

@@ -158,7 +158,7 @@ def fit(
     started, losses = time.monotonic() - run.seconds, []
     with ThreadPoolExecutor(1) as drawer:
         upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
-        while run.step < policy.steps and run.stale < policy.patience:
+        while run.step < policy.last_step and run.stale < policy.patience:
             batch = upcoming.result()
             drawn_after = json.dumps(run.rng.bit_generator.state)
             upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
@@ -166,7 +166,7 @@ def fit(
             run.seconds = time.monotonic() - started
             if run.step % 50 == 0:
                 report(_progress(run, losses))
-            if run.step % policy.evaluate_every == 0 or run.step == policy.steps:
+            if run.step % policy.evaluate_every == 0 or run.step == policy.last_step:
                 upcoming.result()
                 line = _evaluate_and_keep(run, validation, out, provenance)
                 report({"event": "evaluation", "step": run.step, "loss": _mean(losses), **line})

@@ -10,6 +10,8 @@ class TrainPolicy:
     """Hyper-parameters of a run. Symbols are those of Xing et al. 2019."""
 
     steps: int = 6000
+    stop_after: int | None = None
+    """End here, in the middle of the schedule of ``steps``: for a mean of weights, which needs no last small steps."""
     batch: int = 8
     crop_px: int = 224
     learning_rate: float = 1.5e-3
@@ -41,3 +43,7 @@ class TrainPolicy:
     patience: int = 8
     """Stop after this many evaluations without a better one."""
     seed: int = 20190701
+
+    @property
+    def last_step(self) -> int:
+        return min(self.steps, self.stop_after or self.steps)

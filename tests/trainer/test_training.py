@@ -260,6 +260,13 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [line["step"] for line in lines if line["event"] == "evaluation"] == [6, 9]
 
 
+def test_a_run_can_end_in_the_middle_of_its_schedule(tmp_path: Path) -> None:
+    whole, half = (Run(KiNet(TINY), replace(POLICY, stop_after=n), "cpu") for n in (None, 4))
+    assert whole.schedule.total_steps == half.schedule.total_steps == POLICY.steps
+    lines, _ = run_fit(tmp_path, replace(POLICY, stop_after=4))
+    assert [line["step"] for line in lines if line["event"] == "evaluation"] == [3, 4]
+
+
 def test_a_favoured_set_is_drawn_so_many_times_as_often() -> None:
     images = [prepare_training_image(synthetic(name, 5), 0.5, 0.5) for name in ("a_1", "a_2", "b_1")]
     plain, favoured = sampling_shares(images), sampling_shares(images, [("b", 3.0)])
