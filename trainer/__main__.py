@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that the teacher labels"
     )
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
+    fit_parser.add_argument("--keep-last", action="store_true", help="keep the last version, not the best one")
     fit_parser.add_argument("--patience", type=int, default=DEFAULTS.patience)
     fit_parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
     fit_parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -119,6 +120,7 @@ def _fit(options: argparse.Namespace) -> None:
         auxiliary_weight=options.auxiliary_weight,
         evaluate_every=options.evaluate_every,
         patience=options.patience,
+        keep_last=options.keep_last,
         seed=options.seed,
     )
     torch.manual_seed(policy.seed)

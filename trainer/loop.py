@@ -213,7 +213,7 @@ def _evaluate_and_keep(
     line = summarise(result) | {"threshold": thresholds.per_class[0]}
     score = line["detection_f1"] + 0.5 * line["weighted_f1"] - 0.01 * (line["index_mae_points"] or 0.0)
     run.stale += 1
-    if score > run.best_score:
+    if score > run.best_score or (run.policy.keep_last and run.step == run.policy.last_step):
         run.best_score, run.stale = score, 0
         notes = {
             "policy": asdict(run.policy), "step": run.step, "validation": line,

@@ -42,6 +42,8 @@ class TrainPolicy:
     evaluate_every: int = 500
     patience: int = 8
     """Stop after this many evaluations without a better one."""
+    keep_last: bool = False
+    """Keep the last version, whose steps were the smallest, not the best of several by a noisy validation."""
     seed: int = 20190701
 
     @property

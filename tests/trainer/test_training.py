@@ -260,6 +260,13 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert [line["step"] for line in lines if line["event"] == "evaluation"] == [6, 9]
 
 
+def test_the_last_version_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    _, best = run_fit(tmp_path, replace(POLICY, learning_rate=0.0))
+    assert load_version(best).provenance.notes["step"] == 3
+    _, last = run_fit(tmp_path, replace(POLICY, learning_rate=0.0, keep_last=True))
+    assert load_version(last).provenance.notes["step"] == 6
+
+
 def test_a_run_can_end_in_the_middle_of_its_schedule(tmp_path: Path) -> None:
     whole, half = (Run(KiNet(TINY), replace(POLICY, stop_after=n), "cpu") for n in (None, 4))
     assert whole.schedule.total_steps == half.schedule.total_steps == POLICY.steps
