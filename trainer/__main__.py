@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version, write_version
@@ -19,11 +21,14 @@ from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
+from trainer.average import average_versions
 from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
 from trainer.dataset import hash_images, prepare_training_image, split_by_case
+from trainer.judge import judge, restain_images
 from trainer.loop import MATCH_RADIUS_UM, fit
 from trainer.policy import TrainPolicy
 from trainer.scale_guess import fit_scale_guess
+from trainer.seeds import SeedFinder
 from trainer.teacher import Teacher
 from trainer.teaching_set import UnlabelledFile, assemble
 
@@ -53,18 +58,27 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--start", type=Path, metavar="FILE", help="go on from this version instead of anew")
     fit_parser.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
     fit_parser.add_argument("--steps", type=int, default=DEFAULTS.steps)
+    fit_parser.add_argument("--stop-after", type=int, metavar="STEP", help="end there, in the middle of the schedule")
     fit_parser.add_argument("--batch", type=int, default=DEFAULTS.batch)
     fit_parser.add_argument("--crop-px", type=int, default=DEFAULTS.crop_px)
     fit_parser.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
     fit_parser.add_argument("--proximity-decay", type=float, metavar="F", help="α of Eq. 1; default: the network's own")
     fit_parser.add_argument("--weak-weight", type=float, default=DEFAULTS.weak_weight, metavar="F")
+    fit_parser.add_argument("--auxiliary-variants", type=int, default=DEFAULTS.auxiliary_variants, metavar="N")
+    fit_parser.add_argument("--unlabelled-weight", type=float, default=DEFAULTS.unlabelled_weight, metavar="F")
+    fit_parser.add_argument(
+        "--share", nargs="*", default=[], type=_parse_share, metavar="SET:FACTOR", help="sets to draw more often"
+    )
+    fit_parser.add_argument("--roi-every", type=int, default=DEFAULTS.roi_every, metavar="STEPS")
     fit_parser.add_argument("--auxiliary", type=Path, metavar="DIR", help="H&E images with classed nuclei")
     fit_parser.add_argument("--auxiliary-weight", type=float, default=DEFAULTS.auxiliary_weight, metavar="F")
     fit_parser.add_argument("--teacher", type=Path, metavar="FILE", help="version that refines the labels")
+    fit_parser.add_argument("--second-teacher", type=Path, metavar="FILE", help="InstanSeg's TorchScript file")
     fit_parser.add_argument(
         "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that the teacher labels"
     )
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
+    fit_parser.add_argument("--keep-last", action="store_true", help="keep the last version, not the best one")
     fit_parser.add_argument("--patience", type=int, default=DEFAULTS.patience)
     fit_parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
     fit_parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -77,19 +91,36 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("--name", default="", help="new name of the version")
     calibrate.add_argument("--out", type=Path, required=True, metavar="FILE")
     calibrate.set_defaults(run=_calibrate)
+    average = commands.add_parser("average", help="write the mean of the weights of several versions")
+    average.add_argument("weights", type=Path, nargs="+")
+    average.add_argument("--shares", type=float, nargs="+", required=True, help="one a version, 1 in all")
+    average.add_argument("--out", type=Path, required=True, metavar="FILE")
+    average.set_defaults(run=_average)
+    judge_parser = commands.add_parser("judge", help="print a version's agreement with labelled images, set by set")
+    judge_parser.add_argument("weights", type=Path)
+    judge_parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
+    judge_parser.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="these cases only (default: all)")
+    judge_parser.add_argument("--restained", type=int, default=0, metavar="N", help="N copies as of other labs instead")
+    judge_parser.set_defaults(run=_judge)
     return parser
 
 
 def _fit(options: argparse.Namespace) -> None:
     policy = TrainPolicy(
         steps=options.steps,
+        stop_after=options.stop_after,
         batch=options.batch,
         crop_px=options.crop_px,
         learning_rate=options.learning_rate,
         weak_weight=options.weak_weight,
+        auxiliary_variants=options.auxiliary_variants,
+        unlabelled_weight=options.unlabelled_weight,
+        set_shares=tuple(options.share),
+        roi_every=options.roi_every,
         auxiliary_weight=options.auxiliary_weight,
         evaluate_every=options.evaluate_every,
         patience=options.patience,
+        keep_last=options.keep_last,
         seed=options.seed,
     )
     torch.manual_seed(policy.seed)
@@ -97,9 +128,10 @@ def _fit(options: argparse.Namespace) -> None:
     config = network.config
     training, validation = split_by_case(read_datasets(options.data), options.validation)
     teacher = load_version(options.teacher) if options.teacher else None
+    seeds = SeedFinder(options.second_teacher, options.out.parent / "seeds") if options.second_teacher else None
     prepared = assemble(
         training, config, policy,
-        teacher=Teacher(Predictor.open(teacher, options.device)) if teacher else None,
+        teacher=Teacher(Predictor.open(teacher, options.device), seeds) if teacher else None,
         unlabelled=[UnlabelledFile.parse(text) for text in options.unlabelled],
         auxiliary=options.auxiliary,
     )  # fmt: skip
@@ -111,6 +143,7 @@ def _fit(options: argparse.Namespace) -> None:
         notes={
             "data_sha256": hash_images(prepared),
             "teacher_sha256": teacher.sha256 if teacher else None,
+            "second_teacher_sha256": seeds.sha256 if seeds else None,
             "start_sha256": load_version(options.start).sha256 if options.start else None,
         },
     )
@@ -146,6 +179,27 @@ def _calibrate(options: argparse.Namespace) -> None:
             "sha256": load_version(options.out).sha256,
         }
     )
+
+
+def _parse_share(text: str) -> tuple[str, float]:
+    name, _, factor = text.partition(":")
+    return name, float(factor)
+
+
+def _average(options: argparse.Namespace) -> None:
+    write_version(options.out, average_versions([load_version(f) for f in options.weights], options.shares))
+    _print_line({"event": "averaged", "sha256": load_version(options.out).sha256})
+
+
+def _judge(options: argparse.Namespace) -> None:
+    predictor = Predictor.open(load_version(options.weights))
+    images: Iterable[LabelledImage] = read_datasets(options.data)
+    if options.cases:
+        images = split_by_case(images, options.cases)[1]
+    if options.restained:
+        images = restain_images(images, predictor.version.config.mpp, options.restained)
+    for name, line in judge(predictor, images).items():
+        _print_line({"set": name} | line)
 
 
 def _make_network(options: argparse.Namespace) -> KiNet:

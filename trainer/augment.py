@@ -173,13 +173,13 @@ def _draw_stains(own: Tensor, rng: np.random.Generator) -> Tensor:
 
 def _defocus(light: Tensor, rng: np.random.Generator) -> Tensor:
     """Some crops lose resolution (a coarser objective, poor focus), some gain a little edge contrast."""
-    size = light.shape[-1]
+    height, width = light.shape[-2:]
     out = light.clone()
     for i, roll in enumerate(rng.random(light.shape[0])):
         if roll < 0.25:
-            smaller = int(size * rng.uniform(0.45, 0.95))
-            small = F.interpolate(light[i : i + 1], size=(smaller, smaller), mode="area")
-            out[i : i + 1] = F.interpolate(small, size=(size, size), mode="bilinear", align_corners=False)
+            share = rng.uniform(0.45, 0.95)
+            small = F.interpolate(light[i : i + 1], size=(int(height * share), int(width * share)), mode="area")
+            out[i : i + 1] = F.interpolate(small, size=(height, width), mode="bilinear", align_corners=False)
         elif roll < 0.4:
             soft = F.avg_pool2d(light[i : i + 1], 3, stride=1, padding=1, count_include_pad=False)
             out[i : i + 1] = light[i : i + 1] + float(rng.uniform(0.2, 0.8)) * (light[i : i + 1] - soft)

@@ -85,8 +85,9 @@ class Run:
         image = on_device.image.contiguous(memory_format=torch.channels_last)
         # bf16 halves the time where the processor has it; where it is emulated it would be many times slower.
         with torch.autocast(self.device.type, torch.bfloat16, enabled=_has_bfloat16(self.device)):
-            output = self.network(image)
-        output = type(output)(output.proximity.float(), output.roi_logits.float())
+            output = self.network(image, with_roi=self.step % self.policy.roi_every == 0)
+        roi = output.roi_logits
+        output = type(output)(output.proximity.float(), None if roi is None else roi.float())
         with_correlation = self.step >= self.policy.eta_off_steps * self.policy.steps
         terms = joint_loss(output, on_device, self.policy, with_correlation=with_correlation)
         if not is_finite(terms):
@@ -153,11 +154,11 @@ def fit(
     if resume and checkpoint.is_file():
         run.restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
         report({"event": "resumed", "step": run.step})
-    shares = _sampling_shares(training)
+    shares = sampling_shares(training, policy.set_shares)
     started, losses = time.monotonic() - run.seconds, []
     with ThreadPoolExecutor(1) as drawer:
         upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
-        while run.step < policy.steps and run.stale < policy.patience:
+        while run.step < policy.last_step and run.stale < policy.patience:
             batch = upcoming.result()
             drawn_after = json.dumps(run.rng.bit_generator.state)
             upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
@@ -165,7 +166,7 @@ def fit(
             run.seconds = time.monotonic() - started
             if run.step % 50 == 0:
                 report(_progress(run, losses))
-            if run.step % policy.evaluate_every == 0 or run.step == policy.steps:
+            if run.step % policy.evaluate_every == 0 or run.step == policy.last_step:
                 upcoming.result()
                 line = _evaluate_and_keep(run, validation, out, provenance)
                 report({"event": "evaluation", "step": run.step, "loss": _mean(losses), **line})
@@ -186,14 +187,16 @@ def _draw(
     return draw_batch([images[i] for i in chosen], policy.crop_px, config, rng)
 
 
-def _sampling_shares(images: Sequence[TrainingImage]) -> NDArray[np.float64]:
-    """Sets weigh by a small power of their nuclei, images of a set by the root of theirs: small labs are heard."""
+def sampling_shares(images: Sequence[TrainingImage], favoured: Sequence[tuple[str, float]] = ()) -> NDArray[np.float64]:
+    """Sets weigh by a small power of their nuclei, images of a set by the root of theirs: small labs are heard. Favoured
+    sets weigh so many times more.
+    """
     sets = np.array([image.name.split("_")[0] for image in images])
     nuclei = np.array([len(image.nuclei) + 1.0 for image in images])
     shares = np.sqrt(nuclei)
     for name in np.unique(sets):
         of_set = sets == name
-        shares[of_set] *= nuclei[of_set].sum() ** SET_POWER / shares[of_set].sum()
+        shares[of_set] *= nuclei[of_set].sum() ** SET_POWER * dict(favoured).get(str(name), 1.0) / shares[of_set].sum()
     normalised: NDArray[np.float64] = shares / shares.sum()
     return normalised
 
@@ -210,7 +213,7 @@ def _evaluate_and_keep(
     line = summarise(result) | {"threshold": thresholds.per_class[0]}
     score = line["detection_f1"] + 0.5 * line["weighted_f1"] - 0.01 * (line["index_mae_points"] or 0.0)
     run.stale += 1
-    if score > run.best_score:
+    if score > run.best_score or (run.policy.keep_last and run.step == run.policy.last_step):
         run.best_score, run.stale = score, 0
         notes = {
             "policy": asdict(run.policy), "step": run.step, "validation": line,

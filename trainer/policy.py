@@ -10,6 +10,8 @@ class TrainPolicy:
     """Hyper-parameters of a run. Symbols are those of Xing et al. 2019."""
 
     steps: int = 6000
+    stop_after: int | None = None
+    """End here, in the middle of the schedule of ``steps``: for a mean of weights, which needs no last small steps."""
     batch: int = 8
     crop_px: int = 224
     learning_rate: float = 1.5e-3
@@ -24,6 +26,8 @@ class TrainPolicy:
     """Share of the run before the correlation penalty sets in (the paper: 10⁴ of 10⁵ iterations)."""
     gamma: float = 25.0
     """γ of Eq. 5: nucleus loss against ROI loss."""
+    roi_every: int = 1
+    """The ROI sibling learns at every so many steps; it takes a third of a step's time."""
     ema_decay: float = 0.998
     weak_weight: float = 0.5
     """Weight of nucleus supervision derived from weak regions."""
@@ -33,7 +37,15 @@ class TrainPolicy:
     """Restained copies of each auxiliary image."""
     unlabelled_weight: float = 0.5
     """Weight of what a teacher found in unlabelled images."""
+    set_shares: tuple[tuple[str, float], ...] = ()
+    """Sets (first words of image names) whose crops are drawn so many times as often as their nuclei say."""
     evaluate_every: int = 500
     patience: int = 8
     """Stop after this many evaluations without a better one."""
+    keep_last: bool = False
+    """Keep the last version, whose steps were the smallest, not the best of several by a noisy validation."""
     seed: int = 20190701
+
+    @property
+    def last_step(self) -> int:
+        return min(self.steps, self.stop_after or self.steps)

@@ -18,6 +18,9 @@ from trainer.dataset import TrainingImage, prepare_training_image
 from trainer.policy import TrainPolicy
 from trainer.teacher import Teacher
 
+UNLABELLED = "unlabelled"
+"""Starts the names of images that a teacher labelled: they are sets of their own when crops are drawn."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnlabelledFile:
@@ -57,7 +60,7 @@ def assemble(
         for file in unlabelled:
             rgb = np.asarray(Image.open(file.path).convert("RGB"))
             scaled, _ = scale_image(rgb, file.mpp, config.mpp)
-            prepared.append(teacher.label(file.path.stem, scaled, policy.unlabelled_weight))
+            prepared.append(teacher.label(f"{UNLABELLED}-{file.path.stem}", scaled, policy.unlabelled_weight))
     if auxiliary is not None:
         rng = np.random.default_rng(policy.seed)
         weight, variants = policy.auxiliary_weight, policy.auxiliary_variants

@@ -36,7 +36,7 @@ from trainer.dataset import (
     prepare_training_image,
     split_by_case,
 )
-from trainer.loop import Run, fit
+from trainer.loop import Run, fit, sampling_shares
 from trainer.losses import correlation_penalty, joint_loss, nucleus_loss, roi_loss
 from trainer.policy import TrainPolicy
 
@@ -258,6 +258,35 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
     lines, _ = run_fit(tmp_path, policy, resume=True)
     assert lines[0] == {"event": "resumed", "step": 3}
     assert [line["step"] for line in lines if line["event"] == "evaluation"] == [6, 9]
+
+
+def test_the_last_version_is_kept_where_that_is_asked_for(tmp_path: Path) -> None:
+    _, best = run_fit(tmp_path, replace(POLICY, learning_rate=0.0))
+    assert load_version(best).provenance.notes["step"] == 3
+    _, last = run_fit(tmp_path, replace(POLICY, learning_rate=0.0, keep_last=True))
+    assert load_version(last).provenance.notes["step"] == 6
+
+
+def test_a_run_can_end_in_the_middle_of_its_schedule(tmp_path: Path) -> None:
+    whole, half = (Run(KiNet(TINY), replace(POLICY, stop_after=n), "cpu") for n in (None, 4))
+    assert whole.schedule.total_steps == half.schedule.total_steps == POLICY.steps
+    lines, _ = run_fit(tmp_path, replace(POLICY, stop_after=4))
+    assert [line["step"] for line in lines if line["event"] == "evaluation"] == [3, 4]
+
+
+def test_a_favoured_set_is_drawn_so_many_times_as_often() -> None:
+    images = [prepare_training_image(synthetic(name, 5), 0.5, 0.5) for name in ("a_1", "a_2", "b_1")]
+    plain, favoured = sampling_shares(images), sampling_shares(images, [("b", 3.0)])
+    assert favoured.sum() == pytest.approx(1)
+    assert favoured[2] / favoured[0] == pytest.approx(3 * plain[2] / plain[0])
+    assert favoured[0] == pytest.approx(favoured[1])
+
+
+def test_the_roi_sibling_rests_between_its_steps() -> None:
+    run = Run(KiNet(TINY), replace(POLICY, roi_every=2), "cpu")
+    batch = batch_of([synthetic("a", s) for s in range(2)])
+    losses = [run.train_step(batch)["roi"] for _ in range(4)]
+    assert [loss > 0 for loss in losses] == [True, False, True, False]
 
 
 def test_early_stop(tmp_path: Path) -> None:

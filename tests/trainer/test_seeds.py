@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from nucleus_app.domain.nuclei import Nuclei, NucleusClass
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.kinet.preprocess import Rgb
+from trainer.seeds import CORE_PX, SeedFinder
+from trainer.teacher import SURE_ALONE, Teacher
+
+
+class Darkness(nn.Module):
+    """Stands in for InstanSeg: its fifth map is how dark a pixel is, from -6 to 6 (after that scaling to 0..1)."""
+
+    @torch.jit.export
+    def fcn(self, image: Tensor) -> Tensor:
+        dark = 6 - 12 * image.mean(dim=1, keepdim=True)
+        return torch.cat([dark * 0, dark * 0, dark * 0, dark * 0, dark], dim=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image
+
+
+@pytest.fixture
+def finder(tmp_path: Path) -> SeedFinder:
+    torch.jit.save(torch.jit.script(Darkness()), tmp_path / "seeds.pt")  # type: ignore[no-untyped-call]
+    return SeedFinder(tmp_path / "seeds.pt", tmp_path / "cache")
+
+
+def spots(*centres: tuple[int, int], side: int = 128) -> Rgb:
+    rgb = np.full((side, side, 3), 240, np.uint8)
+    ys, xs = np.mgrid[:side, :side]
+    for x, y in centres:
+        rgb[np.hypot(xs - x, ys - y) < 6] = 40
+    return rgb
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_seeds_lie_on_the_nuclei_across_windows(finder: SeedFinder) -> None:
+    centres = [(30, 40), (CORE_PX, 300), (600, 610), (CORE_PX, CORE_PX), (90, 500), (200, 200), (400, 90), (650, 80)]
+    xy, strength = finder.find(spots(*centres, side=700))
+    assert len(xy) == len(centres)
+    for centre in centres:
+        assert np.hypot(*(xy - centre).T).min() < 4
+    assert bool((strength > 1).all())
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
+def test_what_it_said_of_an_image_is_kept(finder: SeedFinder, tmp_path: Path) -> None:
+    rgb = spots((30, 40))
+    first = finder.seed_map(rgb)
+    (tmp_path / "seeds.pt").unlink()
+    assert np.array_equal(finder.seed_map(rgb), first)
+
+
+class Opinion(SeedFinder):
+    """A second teacher that sees the given points, all of them clearly."""
+
+    def __init__(self, xy: np.ndarray) -> None:
+        self._xy = xy
+
+    def find(self, rgb: Rgb) -> tuple[np.ndarray, np.ndarray]:
+        return self._xy, np.full(len(self._xy), 4.0, np.float32)
+
+
+def test_where_only_one_teacher_sees_a_nucleus_nothing_is_taught(shipped: Predictor) -> None:
+    field = draw_field(FieldRecipe(width_px=320, height_px=320), np.random.default_rng(11))
+    found, strength = Teacher(shipped).find(field.rgb)
+    is_tumour = found.classes != NucleusClass.OTHER
+    doubted = found.select(is_tumour & (strength < SURE_ALONE))
+    assert len(doubted) > 10
+    seen, unseen = doubted.xy[::2], doubted.xy[1::2]
+    invented = np.array([[3.0, 3.0]], np.float32)
+    taught = Teacher(shipped, Opinion(np.concatenate([seen, invented]))).label("new_1", field.rgb, 1.0)
+
+    def taught_at(xy: np.ndarray) -> np.ndarray:
+        at = np.rint(xy).astype(int).clip(0, 319)
+        return taught.weight[at[:, 1], at[:, 0]] > 0
+
+    assert _are_among(seen, taught.nuclei).all()
+    assert not _are_among(unseen, taught.nuclei).any()
+    assert not taught_at(unseen).any()
+    assert not taught_at(invented).any()
+    assert not (taught.nuclei.classes == NucleusClass.OTHER).any()
+
+
+def _are_among(xy: np.ndarray, nuclei: Nuclei) -> np.ndarray:
+    return (np.abs(xy[:, None] - nuclei.xy[None]).max(axis=2) < 1e-3).any(axis=1)
