@@ -12,7 +12,6 @@ import torch
 
 from nucleus_app.domain.agreement import Agreement, compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
-from nucleus_app.kinet.evaluation import cut
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import scale_image
 from trainer.augment import restain
@@ -39,7 +38,7 @@ def judge(predictor: Predictor, images: Iterable[LabelledImage]) -> dict[str, di
     def agreement(pairs: list[tuple[LabelledImage, Any]], levels: tuple[float, ...], radius_um: float) -> Agreement:
         return Agreement(
             tuple(
-                compare_nuclei(i.name, i.inside_labelled_area(i.nuclei), cut(found, levels), radius_um / i.mpp)
+                compare_nuclei(i.name, i.inside_labelled_area(i.nuclei), found.reaching(levels), radius_um / i.mpp)
                 for i, found in pairs
             )
         )
