@@ -32,7 +32,8 @@ export class Panel {
     this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
     this.cases = el('section', { class: 'nv-cases', 'aria-label': 'Cases' });
     this.review = new ReviewPanel(handlers, reader);
-    host.append(this.notices, this.score, this.legend, this.review.node, this.cases, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
+    const key = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
+    host.append(this.notices, this.score, this.legend, key, this.review.node, this.cases, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
   showNotices(notices) {
@@ -115,9 +116,8 @@ export class Panel {
     });
     this.select ??= el('select', { 'aria-label': 'Palette', onchange: (e) => this.changePalette(e.target.value) },
       ...Object.entries(PALETTES).map(([name, { title }]) => el('option', { value: name, selected: name === this.palette }, title)));
-    const hint = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
     const isFocused = document.activeElement === this.select;
-    this.legend.replaceChildren(...rows, this.select, hint);
+    this.legend.replaceChildren(...rows, this.select);
     if (isFocused) this.select.focus();
   }
 
