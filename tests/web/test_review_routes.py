@@ -11,23 +11,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from nucleus_app.domain.packing import unpack_nuclei
-from nucleus_app.errors import NucleusAppError
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.workplace import Workplace
-from nucleus_app.web.guard import Guard
-from nucleus_app.web.routes import create_router, error_to_response
 from tests.services.reviewing import CANDIDATES, EXCLUDE, add_image, add_scoring, body, reclass
 
 JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
-def client(workplace: Workplace) -> TestClient:
-    app = FastAPI()
-    app.add_exception_handler(NucleusAppError, error_to_response)
-    app.include_router(create_router(workplace))
-    app.add_middleware(Guard)
-    return TestClient(app, base_url="http://ki67.lan")
+def client(server: FastAPI) -> TestClient:
+    return TestClient(server, base_url="http://ki67.lan")
 
 
 @pytest.fixture

@@ -16,29 +16,21 @@ from db.scorings import VersionUsed, finish_scoring
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import unpack_nuclei
-from nucleus_app.errors import NucleusAppError
 from nucleus_app.services.cases import get_case
 from nucleus_app.services.intake import score_at, take_in
 from nucleus_app.services.workplace import Workplace
-from nucleus_app.web.guard import Guard
-from nucleus_app.web.routes import create_router, error_to_response
 
 NUCLEI = Nuclei.from_arrays([[10.25, 20.5], [30, 40], [50, 60]], [0, 1, 2], [0.9, 0.5, 0.7])
 RUO = "For research use only. Not for use in diagnostic procedures."
 
 
 @pytest.fixture
-def client(workplace: Workplace) -> TestClient:
-    app = FastAPI()
-    app.add_exception_handler(NucleusAppError, error_to_response)
-    app.include_router(create_router(workplace))
-    app.add_middleware(Guard)
-
-    @app.post("/write")
+def client(server: FastAPI) -> TestClient:
+    @server.post("/write")
     def write() -> str:
         return "written"
 
-    return TestClient(app, base_url="http://ki67.lan")
+    return TestClient(server, base_url="http://ki67.lan")
 
 
 @pytest.fixture
