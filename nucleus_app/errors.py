@@ -39,3 +39,11 @@ class InvalidEdit(NucleusAppError):
 
 class StaleRevision(NucleusAppError):
     """Corrections of a scoring that is not the latest, not done, or not as far as the sender says."""
+
+
+class InvalidCase(NucleusAppError):
+    """What was said of a case cannot be."""
+
+
+class SignedOff(NucleusAppError):
+    """The case is signed off: it must be reopened before anything changes."""

@@ -61,7 +61,7 @@ class SeedFinder:
         low, high = np.percentile(rgb.reshape(-1, 3)[::7], [0.1, 99.9], axis=0)
         height, width = rgb.shape[:2]
         seeds = np.zeros((height, width), np.float32)
-        for t in plan_tiles(height, width, core=CORE_PX, halo=HALO_PX, stride=STRIDE):
+        for t in plan_tiles(height, width, core=(CORE_PX, CORE_PX), halo=HALO_PX, stride=STRIDE):
             window = rgb[t.window_top : t.window_bottom, t.window_left : t.window_right].astype(np.float32)
             window = (window - low) / np.maximum(high - low, 1.0)
             below, right = -window.shape[0] % STRIDE, -window.shape[1] % STRIDE

@@ -20,21 +20,21 @@ class Tile:
     window_right: int
 
 
-def plan_tiles(height: int, width: int, *, core: int, halo: int, stride: int) -> list[Tile]:
+def plan_tiles(height: int, width: int, *, core: tuple[int, int], halo: int, stride: int) -> list[Tile]:
     """Tiles of an image (H, W), row by row. Windows start at multiples of ``stride`` and end at the image's edge.
 
-    ``core`` and ``halo`` must be multiples of ``stride``: only then do a tile and the whole image share the
+    ``core`` (height, width) and ``halo`` must be multiples of ``stride``: only then do a tile and the whole image share the
     network's pixel grid, and stitched maps equal the whole image's.
     """
-    if core <= 0 or halo < 0 or core % stride or halo % stride:
+    if min(core) <= 0 or halo < 0 or any(length % stride for length in (*core, halo)):
         raise ValueError(f"core {core} and halo {halo} must be multiples of the stride {stride}, core > 0, halo >= 0")
     return [
         Tile(
             top, bottom, left, right,
             max(0, top - halo), min(height, bottom + halo), max(0, left - halo), min(width, right + halo),
         )
-        for top, bottom in _spans(height, core)
-        for left, right in _spans(width, core)
+        for top, bottom in _spans(height, core[0])
+        for left, right in _spans(width, core[1])
     ]  # fmt: skip
 
 

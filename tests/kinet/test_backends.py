@@ -84,9 +84,9 @@ def test_a_compiler_that_fails_costs_speed_only(tiny: Version, caplog: pytest.Lo
 def test_windows_run_together_find_what_they_find_alone(shipped: Predictor) -> None:
     image = draw_field(FieldRecipe(width_px=300, height_px=260), np.random.default_rng(2))
     backend = TorchBackend(restore_network(shipped.version), 1.5, "cpu")
-    alone = Predictor(shipped.version, backend, core_px=128, halo_px=96).find(image.rgb, image.mpp)
+    alone = Predictor(shipped.version, backend, core_px=(128, 128), halo_px=96).find(image.rgb, image.mpp)
     backend.batch = 3
-    together = Predictor(shipped.version, backend, core_px=128, halo_px=96).find(image.rgb, image.mpp)
+    together = Predictor(shipped.version, backend, core_px=(128, 128), halo_px=96).find(image.rgb, image.mpp)
     assert len(alone) == len(together) > 50
     assert np.abs(alone.xy - together.xy).max() < 0.01
 

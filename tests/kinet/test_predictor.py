@@ -26,7 +26,7 @@ from nucleus_app.kinet.tiling import plan_tiles
 @given(st.integers(1, 300), st.integers(1, 300), st.integers(1, 4), st.integers(0, 3))
 def test_every_pixel_is_owned_by_exactly_one_tile(height: int, width: int, core: int, halo: int) -> None:
     owned = np.zeros((height, width), int)
-    for t in plan_tiles(height, width, core=32 * core, halo=32 * halo, stride=32):
+    for t in plan_tiles(height, width, core=(32 * core, 64 * core), halo=32 * halo, stride=32):
         owned[t.top : t.bottom, t.left : t.right] += 1
         assert t.window_top % 32 == t.window_left % 32 == 0
         assert t.window_top <= t.top < t.bottom <= t.window_bottom <= height
@@ -36,12 +36,12 @@ def test_every_pixel_is_owned_by_exactly_one_tile(height: int, width: int, core:
 
 def test_tiles_off_the_networks_grid_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of the stride"):
-        plan_tiles(100, 100, core=40, halo=0, stride=32)
+        plan_tiles(100, 100, core=(40, 64), halo=0, stride=32)
 
 
 def test_tiled_maps_equal_the_whole(shipped: Predictor) -> None:
     image = draw_field(FieldRecipe(width_px=700, height_px=600), np.random.default_rng(2))
-    tiled = Predictor(shipped.version, open_backend(shipped.version, "cpu", None), core_px=256)
+    tiled = Predictor(shipped.version, open_backend(shipped.version, "cpu", None), core_px=(256, 256))
     field = tiled.prepare(image.rgb, image.mpp)
     assert len(field.tiles) == 9
     whole = shipped.stitch_maps(shipped.prepare(image.rgb, image.mpp))
@@ -50,7 +50,7 @@ def test_tiled_maps_equal_the_whole(shipped: Predictor) -> None:
 
 def test_tiled_nuclei_equal_the_whole(shipped: Predictor) -> None:
     image = draw_field(FieldRecipe(width_px=700, height_px=600), np.random.default_rng(3))
-    tiled = Predictor(shipped.version, open_backend(shipped.version, "cpu", None), core_px=256).find(
+    tiled = Predictor(shipped.version, open_backend(shipped.version, "cpu", None), core_px=(256, 256)).find(
         image.rgb, image.mpp
     )
     whole = shipped.find(image.rgb, image.mpp)

@@ -36,7 +36,7 @@ class Stub(Predictor):
 
 @pytest.mark.parametrize("mpp", [0.5, 0.25, 0.37])
 def test_the_map_lies_where_the_tumour_is_at_every_pixel_size(shipped: Predictor, mpp: float) -> None:
-    stub = Stub(shipped.version, shipped._backend, core_px=64, halo_px=32)
+    stub = Stub(shipped.version, shipped._backend, core_px=(64, 64), halo_px=32)
     rgb = np.zeros((round(200 * 0.5 / mpp), round(300 * 0.5 / mpp), 3), np.uint8)
     edge_px = round(160 * 0.5 / mpp)  # ten cells from the left
     rgb[:, edge_px:] = 255
@@ -51,7 +51,7 @@ def test_the_map_lies_where_the_tumour_is_at_every_pixel_size(shipped: Predictor
 
 
 def test_the_map_of_tiles_is_that_of_the_whole_image(shipped: Predictor, field: LabelledImage) -> None:
-    tiled = Predictor(shipped.version, open_backend(shipped.version, "cpu", None), core_px=256)
+    tiled = Predictor(shipped.version, open_backend(shipped.version, "cpu", None), core_px=(256, 256))
     cut, whole = tiled.prepare(field.rgb, 0.5), shipped.prepare(field.rgb, 0.5)
     assert (len(cut.tiles), len(whole.tiles)) == (4, 1)
     direct = shipped.find_roi(whole.rgb)

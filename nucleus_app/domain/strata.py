@@ -1,0 +1,88 @@
+"""Intervals of an index that is put together from several fields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nucleus_app.domain.index import Z_95, wilson_interval
+
+RESAMPLES = 4000
+MIN_FIELDS_TO_RESAMPLE = 4
+SEED = 20160518
+"""Of the resampling: the same fields give the same interval, on the page and in the report."""
+
+
+class Stratum(NamedTuple):
+    """Counts of one category and its share of the whole, a fraction."""
+
+    positive: int
+    total: int
+    weight: float
+
+
+def weighted_proportion(strata: Sequence[Stratum]) -> float:
+    """Sum of weight × proportion."""
+    return math.fsum(s.weight * s.positive / s.total for s in strata)
+
+
+def stratified_wilson(strata: Sequence[Stratum], z: float = Z_95) -> tuple[float, float]:
+    """Wilson interval of a weighted proportion with fixed weights, as fractions.
+
+    Yan and Su, Stat Biopharm Res 2010;2:482: each stratum's Wilson interval at the quantile
+    z·√Σw²v / Σw√v with v = p(1 - p)/n, weighted. Where no stratum varies (all 0 or all 1) v is taken at the Wilson
+    centre instead, which the formula leaves open. Raises ValueError for an empty stratum.
+    """
+    proportions = [s.positive / s.total for s in strata]
+    variances = [p * (1 - p) / s.total for p, s in zip(proportions, strata, strict=True)]
+    if not any(s.weight and v for s, v in zip(strata, variances, strict=True)):
+        centres = [(s.positive + z * z / 2) / (s.total + z * z) for s in strata]
+        variances = [p * (1 - p) / s.total for p, s in zip(centres, strata, strict=True)]
+    spreads = [s.weight * math.sqrt(v) for s, v in zip(strata, variances, strict=True)]
+    quantile = z * math.hypot(*spreads) / math.fsum(spreads)
+    each = [wilson_interval(s.positive, s.total, quantile) for s in strata]
+    return (
+        math.fsum(s.weight * low for s, (low, _) in zip(strata, each, strict=True)),
+        math.fsum(s.weight * high for s, (_, high) in zip(strata, each, strict=True)),
+    )
+
+
+def resample_fields(counts: Sequence[tuple[int, int]]) -> tuple[float, float] | None:
+    """95 % percentile interval, as fractions, of the pooled proportion when whole fields (positive, total) are drawn anew
+    with replacement: what differs between fields, beyond counting. None below four fields with nuclei.
+    """
+    fields = np.array([field for field in counts if field[1]], np.int64).reshape(-1, 2)
+    if len(fields) < MIN_FIELDS_TO_RESAMPLE:
+        return None
+    rng = np.random.default_rng(SEED)
+    drawn = fields[rng.integers(0, len(fields), (RESAMPLES, len(fields)))].sum(axis=1)
+    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], (0.025, 0.975))
+    return float(low), float(high)
+
+
+def cells_needed(positive: float, total: int, cutoff: float, counted: int = 0) -> int | None:
+    """How many tumour nuclei, in tens and more than ``counted``, would settle on which side of ``cutoff`` (a fraction) an
+    index of ``positive / total`` lies: the first count of which the Wilson interval of the rounded share excludes it.
+
+    None where the index is the cut-off itself, or more than a million would be needed.
+    """
+    p = positive / total
+    if p == cutoff:
+        return None
+    most = min(1_000_000, int(2 * Z_95**2 * max(p * (1 - p), cutoff * (1 - cutoff)) / (p - cutoff) ** 2) + 2000)
+    n = np.arange(counted // 10 * 10 + 10, max(most, counted + 2000), 10, dtype=np.float64)
+    low, high = _wilson(np.rint(positive * n / total), n)
+    settled = np.flatnonzero((low > cutoff) | (high < cutoff))
+    return int(n[settled[0]]) if len(settled) else None
+
+
+def _wilson(positive: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """:func:`wilson_interval` of many."""
+    z2 = Z_95 * Z_95
+    p = positive / total
+    centre = p + z2 / (2 * total)
+    half = Z_95 * np.sqrt(p * (1 - p) / total + z2 / (4 * total * total))
+    return (centre - half) / (1 + z2 / total), (centre + half) / (1 + z2 / total)

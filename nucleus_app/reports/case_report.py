@@ -1,0 +1,137 @@
+"""The report value of a case: every number of every format. It holds plain types only, so that it goes to JSON and back
+unchanged; that JSON is what a sign-off freezes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from pydantic import TypeAdapter
+
+from nucleus_app import RESEARCH_USE_ONLY
+from nucleus_app.domain.protocols import CaseScore
+from nucleus_app.domain.sheet import CaseSheet, FieldBox, Role
+
+POSITIVITY_RULE = "Any nuclear stain of a tumour nucleus counts as positive, whatever its intensity."
+
+
+class NucleusMark(NamedTuple):
+    """One nucleus of a field, in pixels of its image. ``kind`` is a value of :class:`NucleusClass`."""
+
+    id: int | str
+    x_px: float
+    y_px: float
+    kind: int
+    score: float
+    confidence: float | None
+    origin: str
+    left_out: bool
+
+
+@dataclass(frozen=True, slots=True)
+class VersionOfNetwork:
+    name: str
+    sha256: str
+    app_version: str
+    thresholds: tuple[float, ...]
+    """Per class; ``FieldReport.cuts`` are what the reader made of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tallies:
+    """Nuclei per class and what persons did. ``left_out`` are shown but not counted."""
+
+    positive: int
+    negative: int
+    other: int
+    left_out: int
+    edited: int
+    placed: int
+
+    @property
+    def tumour(self) -> int:
+        return self.positive + self.negative
+
+
+@dataclass(frozen=True, slots=True)
+class FieldReport:
+    """One field. ``box`` is within the image; ``tallies`` and ``network`` are None where nothing was counted."""
+
+    id: int
+    name: str
+    role: Role
+    image_id: int
+    image_label: str
+    image_sha256: str
+    """Of the file as it came."""
+    blob: str
+    """Of its pixels as stored."""
+    width_px: int
+    height_px: int
+    is_whole_image: bool
+    box: FieldBox
+    mpp: float | None
+    mpp_source: str
+    area_mm2: float | None
+    """Counted area: the box without what non-tumour and excluded regions cover."""
+    tallies: Tallies | None
+    network: tuple[int, int, int] | None
+    """What the network alone counted in the field, per class."""
+    percent: float | None
+    low_percent: float | None
+    high_percent: float | None
+    cuts: tuple[float, ...]
+    version: VersionOfNetwork | None
+    nuclei: tuple[NucleusMark, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """Who signed which revision, and when (ISO 8601, UTC). ``reason``: why it had been reopened."""
+
+    revision: int
+    reader: str
+    at: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaseReport:
+    """A case as it is printed. ``signature`` is None for a draft."""
+
+    case_id: int
+    sheet: CaseSheet
+    score: CaseScore
+    fields: tuple[FieldReport, ...]
+    warnings: tuple[str, ...]
+    """Of the case and of its score."""
+    edits: int
+    """Accepted corrections in all images of the case."""
+    readers: tuple[str, ...]
+    app_version: str
+    made: str
+    """When the numbers were put together, ISO 8601, UTC."""
+    signature: Signature | None = None
+    positivity_rule: str = POSITIVITY_RULE
+    notice: str = RESEARCH_USE_ONLY
+
+
+_REPORT = TypeAdapter(CaseReport)
+
+
+def report_to_json(report: CaseReport) -> bytes:
+    """The report as JSON, always the same bytes for the same report."""
+    return _REPORT.dump_json(report)
+
+
+def json_to_report(frozen: bytes) -> CaseReport:
+    """The inverse of :func:`report_to_json`. Raises pydantic.ValidationError for anything else."""
+    return _REPORT.validate_json(frozen)
+
+
+def hash_report(frozen: bytes) -> str:
+    """SHA-256 of a frozen report, the hash that a signature is for."""
+    return hashlib.sha256(frozen).hexdigest()
