@@ -36,6 +36,17 @@ class StoredSignOff:
     reason: str
     at: datetime
     report: str | None
+    shown: str | None = None
+    class_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrozenReport:
+    """What a signature is for: SHA-256 of the frozen report, and its index and class as a list shows them."""
+
+    sha256: str
+    shown: str
+    class_name: str | None
 
 
 def add_case(session: Session, sheet: CaseSheet, now: datetime, reader: str = "") -> StoredCase:
@@ -76,12 +87,22 @@ def list_changes(session: Session, case_id: int) -> list[tuple[int, str, datetim
 
 
 def add_sign_off(
-    session: Session, case_id: int, revision: int, reader: str, now: datetime, *, report: str | None, reason: str = ""
+    session: Session, case_id: int, revision: int, reader: str, now: datetime, frozen: FrozenReport
 ) -> None:
-    """Note that a revision was signed (``report``: SHA-256 of what was frozen) or reopened (None)."""
-    kind = SIGNED if report else REOPENED
+    """Note that a revision was signed. The case must be locked."""
     session.add(
-        SignOffRow(case_id=case_id, revision=revision, kind=kind, reader=reader, reason=reason, at=now, report=report)
+        SignOffRow(
+            case_id=case_id, revision=revision, kind=SIGNED, reader=reader, reason="", at=now, report=frozen.sha256,
+            shown=frozen.shown, class_name=frozen.class_name,
+        )
+    )  # fmt: skip
+    session.flush()
+
+
+def add_reopening(session: Session, case_id: int, revision: int, reader: str, reason: str, now: datetime) -> None:
+    """Note that a case was reopened as ``revision``. The case must be locked."""
+    session.add(
+        SignOffRow(case_id=case_id, revision=revision, kind=REOPENED, reader=reader, reason=reason, at=now, report=None)
     )
     session.flush()
 
@@ -115,4 +136,14 @@ def _stored(row: CaseRow) -> StoredCase:
 
 
 def _sign_off(row: SignOffRow) -> StoredSignOff:
-    return StoredSignOff(row.case_id, row.revision, row.kind == SIGNED, row.reader, row.reason, row.at, row.report)
+    return StoredSignOff(
+        row.case_id,
+        row.revision,
+        row.kind == SIGNED,
+        row.reader,
+        row.reason,
+        row.at,
+        row.report,
+        row.shown,
+        row.class_name,
+    )

@@ -103,6 +103,8 @@ class SignOffRow(Table):
     reason: Mapped[str] = mapped_column(String(1000))
     at: Mapped[datetime] = mapped_column(UtcDateTime)
     report: Mapped[str | None] = mapped_column(String(64))
+    shown: Mapped[str | None] = mapped_column(String(16))
+    class_name: Mapped[str | None] = mapped_column(String(16))
 
 
 class ImageRow(Table):

@@ -44,6 +44,8 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(1000), nullable=False),
         sa.Column("at", INSTANT, nullable=False),
         sa.Column("report", sa.String(64), nullable=True),
+        sa.Column("shown", sa.String(16), nullable=True),
+        sa.Column("class_name", sa.String(16), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_sign_off"),
         sa.ForeignKeyConstraint(["case_id"], ["case_record.id"], name="fk_sign_off_case_id_case_record"),
         sa.UniqueConstraint("case_id", "revision", "kind", name="uq_sign_off_case_id_revision_kind"),
