@@ -1,10 +1,11 @@
-"""The fonts that reports are set in. They come as packages at setup, so that every machine sets the same page."""
+"""How a report is set: with which fonts, to which standard. Fonts come as packages at setup, so that every machine sets the same page."""
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Final
 
 import typst
 
@@ -19,6 +20,20 @@ FAMILIES = (
     "Noto Sans Georgian", "Noto Sans Symbols", "Noto Emoji",
 )  # fmt: skip
 """In the order in which a character's font is looked for."""
+
+PDF_STANDARD: Final = "a-2u"
+"""PDF/A-2, every character with its Unicode value: archives take it, and text can be searched and copied."""
+
+
+def typeset(template: Path, seconds: int) -> bytes:
+    """A typst file as PDF, dated so many seconds after 1970. It sees the files of its own folder and nothing else.
+
+    Raises typst.TypstError, also for a text that no font shows.
+    """
+    return typst.compile(
+        input=template, root=template.parent, font_paths=load_fonts(), ignore_system_fonts=True, format="pdf",
+        pdf_standards=PDF_STANDARD, timestamp=seconds,
+    )  # fmt: skip
 
 
 @cache

@@ -21,7 +21,7 @@ from nucleus_app.reports.case_report import NucleusMark
 Colour = tuple[int, int, int]
 REACH = 1.75
 """How far a mark may reach beyond its radius, in radii."""
-LEFT_OUT_ALPHA = 0.6
+LEFT_OUT_ALPHA = 0.45
 """More than on the page: paper shows less."""
 MARK_UM = 2.6
 SMALLEST_PX, LARGEST_PX = 4.5, 15.0

@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import typst
 from numpy.typing import NDArray
 from PIL import Image
 
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.reviewed import Origin
 from nucleus_app.reports.case_report import CaseReport, FieldReport
-from nucleus_app.reports.fonts import FAMILIES, load_fonts
+from nucleus_app.reports.fonts import FAMILIES, typeset
 from nucleus_app.reports.marks import PALETTES, Look, Palette, crop_field, draw_field, draw_mark
-from nucleus_app.reports.printable import PDF_STANDARD, make_printable
+from nucleus_app.reports.printable import make_printable
 from nucleus_app.reports.printed import print_case
 
 TEMPLATE = Path(__file__).with_name("report.typ")
@@ -66,10 +65,7 @@ def render_pdf(
             field |= picture._asdict() | {"photo": f"field-{n}.jpg", "thumbnail": f"small-{n}.jpg"}
         (root / "data.json").write_text(json.dumps(data), "utf-8")
         shutil.copyfile(TEMPLATE, root / TEMPLATE.name)
-        return typst.compile(
-            input=root / TEMPLATE.name, root=root, font_paths=load_fonts(), ignore_system_fonts=True, format="pdf",
-            pdf_standards=PDF_STANDARD, timestamp=_find_time(report),
-        )  # fmt: skip
+        return typeset(root / TEMPLATE.name, _find_time(report))
 
 
 def _draw_pictures(
@@ -118,6 +114,10 @@ def _make_printable(data: dict[str, Any]) -> dict[str, Any]:
     """Every text of the data, wherever it lies, as it can be printed."""
     texts: set[str] = set()
 
+    def note(text: str) -> str:
+        texts.add(text)
+        return text
+
     def visit(value: Any, say: Callable[[str], str]) -> Any:
         if isinstance(value, str):
             return say(value)
@@ -125,7 +125,7 @@ def _make_printable(data: dict[str, Any]) -> dict[str, Any]:
             return {key: visit(part, say) for key, part in value.items()}
         return [visit(part, say) for part in value] if isinstance(value, list) else value
 
-    visit(data, lambda text: texts.add(text) or text)
+    visit(data, note)
     shown = make_printable(texts)
     printable: dict[str, Any] = visit(data, lambda text: shown[text].replace(" %", "\u00a0%"))
     return printable

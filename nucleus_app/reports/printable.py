@@ -12,11 +12,9 @@ from pathlib import Path
 import typst
 
 from nucleus_app.domain.line import to_line
-from nucleus_app.reports.fonts import FAMILIES, load_fonts
+from nucleus_app.reports.fonts import FAMILIES, typeset
 
 REPLACEMENT = "\ufffd"
-PDF_STANDARD = "a-2u"
-"""PDF/A-2, every character with its Unicode value: archives take it, and text can be searched and copied."""
 LONGEST_WORD, BREAK_EVERY = 24, 12
 ROUNDS = 4
 PROBE = """#let data = json("data.json")
@@ -66,10 +64,7 @@ def _find_refused(texts: list[str]) -> set[str]:
         (root / "data.json").write_text(json.dumps({"families": FAMILIES, "texts": texts}), "utf-8")
         (root / "probe.typ").write_text(PROBE, "utf-8")
         try:
-            typst.compile(
-                input=root / "probe.typ", root=root, font_paths=load_fonts(), ignore_system_fonts=True, format="pdf",
-                pdf_standards=PDF_STANDARD,
-            )  # fmt: skip
+            typeset(root / "probe.typ", 0)
         except typst.TypstError as error:
             found = {_ESCAPE.sub(_unescape, sign) for sign in _REFUSED.findall(error.diagnostic)}
             return {sign for sign in found if sign} or set("".join(texts)) - {REPLACEMENT, "\n", " "}

@@ -121,7 +121,13 @@ def _say_network(field: FieldReport, cutoffs: tuple[float, ...]) -> str:
 def _print_status(report: CaseReport, sha256: str | None) -> dict[str, Any]:
     signature = report.signature
     if signature is None:
-        return {"is_signed": False, "title": "DRAFT", "line": "not signed", "made": say_time(report.made), "sha256": sha256 or ""}
+        return {
+            "is_signed": False,
+            "title": "DRAFT",
+            "line": "not signed",
+            "made": say_time(report.made),
+            "sha256": sha256 or "",
+        }
     return {
         "is_signed": True,
         "title": "SIGNED",

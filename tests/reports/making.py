@@ -38,7 +38,9 @@ def make_nuclei(rng: np.random.Generator, kinds: Kinds, box: FieldBox, touched: 
             x, y = rng.uniform((box.left, box.top), (box.right - 1, box.bottom - 1))
             score = float(round(rng.uniform(0.3, 1), 4))
             confidence = None if origin != "network" or kind == 2 else float(round(rng.uniform(0.5, 1), 4))
-            marks.append(NucleusMark(i, round(x, 2), round(y, 2), kind, score, confidence, origin, touched and i % 30 == 0))
+            marks.append(
+                NucleusMark(i, round(x, 2), round(y, 2), kind, score, confidence, origin, touched and i % 30 == 0)
+            )
     return tuple(marks)
 
 
