@@ -100,7 +100,7 @@ def _write_cases(
     """Reports of one case, or of one a file, and a table of all; returns how many could not be written."""
     from nucleus_app.reports.case_report import report_to_json
     from nucleus_app.reports.pdf import render_pdf
-    from nucleus_app.reports.tables import fields_to_csv
+    from nucleus_app.reports.tables import report_to_fields_csv
     from nucleus_app.services.folders import FolderCase
 
     together = [("case", [file for _, file in scored])]
@@ -114,7 +114,7 @@ def _write_cases(
         print(_tabulate(name, report))
         try:
             (options.out / f"{name}.json").write_bytes(report_to_json(report))
-            (options.out / f"{name}-fields.csv").write_text(fields_to_csv(report), "utf-8")
+            (options.out / f"{name}-fields.csv").write_text(report_to_fields_csv(report), "utf-8")
             if options.pdf:
                 (options.out / f"{name}.pdf").write_bytes(render_pdf(report, case.read_pixels))
         except (NucleusAppError, OSError) as error:
