@@ -11,7 +11,7 @@ from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.reports.case_report import report_to_json
 from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.geojson import report_to_geojson
-from nucleus_app.reports.palettes import PALETTES
+from nucleus_app.reports.marks import PALETTES
 from nucleus_app.reports.pdf import render_pdf
 from nucleus_app.reports.tables import report_to_fields_csv, report_to_nuclei_csv
 from nucleus_app.reports.workbook import cases_to_xlsx, report_to_xlsx

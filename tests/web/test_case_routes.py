@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pytest
@@ -62,6 +63,29 @@ def test_what_is_no_sheet_is_refused_with_a_sentence(
     assert answer.status_code == status
     assert isinstance(answer.json()["detail"], str)
     assert client.get(case).json()["rev"] == 2
+
+
+def test_a_case_comes_in_every_format_and_a_signed_one_as_the_bytes_that_were_signed(
+    client: TestClient, case: str
+) -> None:
+    state = client.get(case).json()
+    signed = client.post(f"{case}/sign", json={"digest": state["digest"], "reader": "Dr. A"}).json()
+    image = state["images"][0]["id"]
+    begins = {
+        "report.pdf": b"%PDF-1.7", "report.json": b"{", "report.xlsx": b"PK", "fields.csv": b"field", "nuclei.csv": b"",
+        "coco.json": b"{", f"qupath-{image}.geojson": b"{",
+    }  # fmt: skip
+    for name, start in begins.items():
+        answer = client.get(f"{case}/{name}")
+        assert (answer.status_code, answer.content[: len(start)]) == (200, start), name
+        assert "a.png" not in answer.headers["content-disposition"]
+        assert b"a.png" not in answer.content
+    frozen = client.get(f"{case}/report.json").content
+    assert hashlib.sha256(frozen).hexdigest() == signed["signature"]["sha256"]
+    assert client.get("/nucleus/api/cases.xlsx").content[:2] == b"PK"
+    assert client.get(f"{case}/report.exe").status_code == 404
+    assert client.get(f"{case}/qupath-99.geojson").status_code == 404
+    assert client.get(f"{case}/report.pdf?palette=pink").status_code == 422
 
 
 def test_a_case_that_there_is_not_says_so(client: TestClient) -> None:
