@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from db.edits import StoredReview
+from nucleus_app.domain.nuclei import Counts
+from nucleus_app.domain.reviewed import Tally
 from nucleus_app.domain.sheet import CaseSheet, sheet_to_mapping
 from nucleus_app.errors import InvalidCase, NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.case_report import CaseReport, hash_report, report_to_json
@@ -17,7 +22,11 @@ from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.signing import reopen, sign_off
 from nucleus_app.services.workplace import Workplace
+from nucleus_app.settings import Settings
+from tests.conftest import OpenWorkplace
 from tests.services.reviewing import EXCLUDE, add_image, add_scoring, body, reclass
+
+NONE = StoredReview(0, Tally.untouched(Counts(0, 0, 0)), datetime(2026, 1, 1, tzinfo=UTC))
 
 
 class Folder:
@@ -221,20 +230,39 @@ def test_a_case_that_is_being_scored_or_has_no_score_cannot_be_signed(
         case.sign()
 
 
-def test_of_two_readers_who_sign_at_once_one_is_told_of_the_other(case: Folder) -> None:
-    digest = case.desk.view(case.id).digest
+def test_of_two_readers_who_sign_while_a_third_corrects_one_signs_and_all_is_in_it_or_refused(
+    database_url: str, settings: Settings, open_at: OpenWorkplace, tmp_path: Path
+) -> None:
+    workplace = open_at(settings, database_url=database_url)
+    image_id = add_image(workplace, tmp_path)
+    scoring_id = add_scoring(workplace, image_id)
+    case = Folder(workplace, get_case(workplace, image_id).image.case_id)
     outcomes: list[str] = []
 
-    def sign(reader: str) -> None:
+    def try_to(do: Callable[[], object], name: str) -> None:
         try:
-            sign_off(case.workplace, case.id, digest, reader)
-            outcomes.append("signed")
-        except SignedOff:
-            outcomes.append("too late")
+            do()
+            outcomes.append(name)
+        except (SignedOff, StaleRevision) as error:
+            outcomes.append(type(error).__name__)
 
-    readers = [threading.Thread(target=sign, args=(name,)) for name in ("Dr. A", "Dr. B")]
-    for reader in readers:
-        reader.start()
-    for reader in readers:
-        reader.join()
-    assert sorted(outcomes) == ["signed", "too late"]
+    def correct() -> None:
+        for n in range(20):
+            op = reclass(0, c=n % 2)
+            try_to(lambda op=op, n=n: ReviewDesk(workplace).take_edits(scoring_id, body(op, first=n + 1)), "corrected")
+
+    def sign(reader: str) -> None:
+        while "SignedOff" not in outcomes:  # until somebody has signed
+            digest = case.desk.view(case.id).digest
+            try_to(lambda digest=digest: sign_off(workplace, case.id, digest, reader), f"signed by {reader}")
+
+    threads = [threading.Thread(target=correct), *(threading.Thread(target=sign, args=(r,)) for r in ("A", "B"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    signed = [outcome for outcome in outcomes if outcome.startswith("signed")]
+    report, _ = case.desk.report(case.id)
+    assert signed == [f"signed by {report.signature.reader}"]
+    assert report.edits == outcomes.count("corrected") == case.desk.view(case.id).reviews.get(scoring_id, NONE).rev
+    workplace.engine.dispose()
