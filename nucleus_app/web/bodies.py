@@ -10,9 +10,11 @@ from fastapi import HTTPException, Request
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
-async def read_body(request: Request, longest: int = MAX_BODY_BYTES) -> bytes:
+async def read_body(
+    request: Request, longest: int = MAX_BODY_BYTES, advice: str = "send fewer edits at a time"
+) -> bytes:
     """The body, given up as soon as it is too long. Raises HTTPException: 415 unless it is declared as JSON (a page of
-    another site could send plain text without asking first), 413 when it is too long.
+    another site could send plain text without asking first), 413 with the advice when it is too long.
     """
     declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if declared != "application/json":
@@ -21,7 +23,7 @@ async def read_body(request: Request, longest: int = MAX_BODY_BYTES) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > longest:
-            raise HTTPException(413, f"The body is over {longest // 1024**2} MB: send fewer edits at a time.")
+            raise HTTPException(413, f"The body is over {longest // 1024**2} MB: {advice}.")
     return bytes(body)
 
 

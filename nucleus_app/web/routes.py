@@ -13,6 +13,8 @@ from nucleus_app.services.cases import case_to_mapping, get_case, get_record, li
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
+from nucleus_app.web.hotspot_routes import create_hotspot_router
+from nucleus_app.web.qupath_routes import create_qupath_router
 from nucleus_app.web.review_routes import create_review_router
 
 STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409}
@@ -56,6 +58,8 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
     whole = APIRouter()
     whole.include_router(router)
     whole.include_router(create_review_router(workplace))
+    whole.include_router(create_hotspot_router(workplace))
+    whole.include_router(create_qupath_router(workplace))
     return whole
 
 
