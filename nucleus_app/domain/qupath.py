@@ -182,7 +182,10 @@ def _to_px(value: Any) -> float:
 
 
 def _to_ring(corners: Any) -> Ring:
-    ring = np.array([(corner[0], corner[1]) for corner in corners], np.float64).reshape(-1, 2)
+    try:
+        ring = np.array(corners, np.float64).reshape(len(corners), -1)[:, :2]
+    except ValueError:  # corners with and without a height, or no corners
+        ring = np.array([(corner[0], corner[1]) for corner in corners], np.float64).reshape(-1, 2)
     if not np.isfinite(ring).all():
         raise ValueError("no number")
     ring = np.clip(ring - 0.5, -FARTHEST_PX, FARTHEST_PX)
