@@ -74,7 +74,6 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
     whole.include_router(router)
     whole.include_router(create_review_router(workplace, desk))
     whole.include_router(create_case_router(workplace, case_desk))
-    whole.include_router(create_review_router(workplace))
     whole.include_router(create_hotspot_router(workplace))
     whole.include_router(create_qupath_router(workplace))
     return whole
