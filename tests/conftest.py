@@ -138,8 +138,20 @@ def open_at() -> Iterator[OpenWorkplace]:
         _dispose(workplace.engine)
 
 
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that was migrated once: creating every table anew for each test takes most of many tests' time."""
+    settings = Settings(data_dir=tmp_path_factory.mktemp("empty"), demo=False)
+    workplace = open_workplace(settings)
+    workplace.jobs.close()
+    _dispose(workplace.engine)
+    return settings.data_dir / "nucleus.sqlite"
+
+
 @pytest.fixture
-def workplace(settings: Settings, open_at: OpenWorkplace) -> Workplace:
+def workplace(settings: Settings, open_at: OpenWorkplace, empty_store: Path) -> Workplace:
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(empty_store, settings.data_dir)
     return open_at(settings)
 
 
