@@ -23,6 +23,8 @@ FAMILIES = (
 
 PDF_STANDARD: Final = "a-2u"
 """PDF/A-2, every character with its Unicode value: archives take it, and text can be searched and copied."""
+REMEMBERED = 10
+"""Compilations for which typst keeps what it made."""
 
 
 def typeset(template: Path, seconds: int) -> bytes:
@@ -34,6 +36,14 @@ def typeset(template: Path, seconds: int) -> bytes:
         input=template, root=template.parent, font_paths=load_fonts(), ignore_system_fonts=True, format="pdf",
         pdf_standards=PDF_STANDARD, timestamp=seconds,
     )  # fmt: skip
+
+
+def forget() -> None:
+    """Let go of what was set before. typst remembers it for ten compilations, pictures included: a report of many fields would
+    stay in the app's memory for long.
+    """
+    for _ in range(REMEMBERED + 1):
+        typst.compile(input=b"", font_paths=load_fonts(), ignore_system_fonts=True, format="pdf")
 
 
 @cache

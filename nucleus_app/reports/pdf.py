@@ -18,7 +18,7 @@ from PIL import Image
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.reviewed import Origin
 from nucleus_app.reports.case_report import CaseReport, FieldReport
-from nucleus_app.reports.fonts import FAMILIES, typeset
+from nucleus_app.reports.fonts import FAMILIES, forget, typeset
 from nucleus_app.reports.marks import PALETTES, Look, Palette, crop_field, draw_field, draw_mark
 from nucleus_app.reports.printable import make_printable
 from nucleus_app.reports.printed import print_case
@@ -65,7 +65,10 @@ def render_pdf(
             field |= picture._asdict() | {"photo": f"field-{n}.jpg", "thumbnail": f"small-{n}.jpg"}
         (root / "data.json").write_text(json.dumps(data), "utf-8")
         shutil.copyfile(TEMPLATE, root / TEMPLATE.name)
-        return typeset(root / TEMPLATE.name, _find_time(report))
+        try:
+            return typeset(root / TEMPLATE.name, _find_time(report))
+        finally:
+            forget()
 
 
 def _draw_pictures(

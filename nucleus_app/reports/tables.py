@@ -163,8 +163,8 @@ def guard_cell(cell: Cell) -> Cell:
 
 
 def _write_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\r\n")  # RFC 4180; so a return within a text is quoted too
     writer.writerow([*(column.title for column in columns), RESEARCH_USE_ONLY])
     writer.writerows([*(guard_cell(column.of(row)) for column in columns), ""] for row in rows)
     return buffer.getvalue()

@@ -22,7 +22,7 @@ from nucleus_app.reports.tables import (
     list_nucleus_rows,
 )
 
-MAX_NUCLEI = 100_000
+MAX_NUCLEI = 25_000
 """With more of them the workbook has no sheet of nuclei: nuclei.csv holds them."""
 CREATED = datetime(2000, 1, 1, tzinfo=UTC)
 """Of every workbook, so that the same report is the same bytes; when its numbers were made is in it."""
