@@ -130,12 +130,17 @@ def crop_field(pixels: NDArray[np.uint8], box: FieldBox) -> tuple[NDArray[np.uin
 
 
 def draw_field(
-    pixels: NDArray[np.uint8], box: FieldBox, nuclei: Iterable[NucleusMark], mpp: float | None, palette: Palette
+    pixels: NDArray[np.uint8],
+    box: FieldBox,
+    nuclei: Iterable[NucleusMark],
+    mpp: float | None,
+    palette: Palette,
+    longest_px: int = MAX_SIDE_PX,
 ) -> Image.Image:
-    """The crop of a field with every nucleus marked, at most MAX_SIDE_PX on its longer side."""
+    """The crop of a field with every nucleus marked, at most ``longest_px`` on its longer side."""
     crop, (left, top) = crop_field(pixels, box)
     height, width = crop.shape[:2]
-    scale = _find_scale(max(height, width))
+    scale = _find_scale(max(height, width), longest_px)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = Image.fromarray(np.ascontiguousarray(crop)).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
     marks = sorted(nuclei, key=lambda mark: (not mark.left_out, mark.origin != Origin.NETWORK))
@@ -150,8 +155,10 @@ def draw_field(
     return image
 
 
-def _find_scale(side_px: int) -> float:
-    return MAX_SIDE_PX / side_px if side_px > MAX_SIDE_PX else max(1.0, min(2.0, SMALL_SIDE_PX / side_px))
+def _find_scale(side_px: int, longest_px: int) -> float:
+    if side_px > longest_px:
+        return longest_px / side_px
+    return max(1.0, min(2.0, min(SMALL_SIDE_PX, longest_px) / side_px))
 
 
 def _find_radius(size: tuple[int, int], n: int, mpp: float | None) -> float:

@@ -19,7 +19,7 @@ from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.reviewed import Origin
 from nucleus_app.reports.case_report import CaseReport, FieldReport
 from nucleus_app.reports.fonts import FAMILIES, forget, typeset
-from nucleus_app.reports.marks import PALETTES, Look, Palette, crop_field, draw_field, draw_mark
+from nucleus_app.reports.marks import MAX_SIDE_PX, PALETTES, Look, Palette, crop_field, draw_field, draw_mark
 from nucleus_app.reports.printable import make_printable
 from nucleus_app.reports.printed import print_case
 
@@ -28,6 +28,8 @@ PHOTO_MM = (180.0, 180.0)
 """Room for a field's picture on its page, width and height."""
 THUMBNAIL_PX = 160
 JPEG_QUALITY = 86
+MANY_FIELDS, MANY_SIDE_PX = 40, 1200
+"""With more fields than the first their pictures have at most so many pixels a side (170 dpi), or the file grows too large."""
 BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BAR_MM = 36.0
 """A scale bar is at most so long on paper."""
@@ -76,11 +78,12 @@ def _draw_pictures(
 ) -> list[Picture]:
     """Write each field's picture and thumbnail; fields of one image follow one another, so that it is read once."""
     pictures: dict[int, Picture] = {}
+    longest_px = MAX_SIDE_PX if len(report.fields) <= MANY_FIELDS else MANY_SIDE_PX
     order = sorted(enumerate(report.fields), key=lambda item: item[1].blob)
     for blob, fields in groupby(order, key=lambda item: item[1].blob):
         pixels = read_pixels(blob)
         for n, field in fields:
-            drawn = draw_field(pixels, field.box, field.nuclei, field.mpp, palette)
+            drawn = draw_field(pixels, field.box, field.nuclei, field.mpp, palette, longest_px)
             drawn.save(root / f"field-{n}.jpg", quality=JPEG_QUALITY, subsampling=0)
             crop, _ = crop_field(pixels, field.box)
             small = Image.fromarray(np.ascontiguousarray(crop))
