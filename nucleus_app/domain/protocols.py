@@ -227,7 +227,8 @@ def _say_missing(sheet: CaseSheet, fields: Sequence[CountedField]) -> str:
             c.value for c in CATEGORIES
             if sheet.shares.of(c) > 0 and not any(f.role is c and f.counts and f.counts.tumour for f in fields)
         ]  # fmt: skip
-        return f"No weighted score: {' and '.join(empty)} has a share of the tumour, but no counted field."
+        have = "has" if len(empty) == 1 else "have"
+        return f"No weighted score: {' and '.join(empty)} {have} a share of the tumour, but no counted field."
     if sheet.protocol.is_global and not _used(sheet.protocol, fields):
         return "Every field is a hot spot: a global score needs other fields."
     return "No tumour nucleus was counted: there is no index."
@@ -238,7 +239,7 @@ def _list_warnings(
 ) -> Iterable[str]:
     if 0 < counted < MIN_TUMOUR_NUCLEI:
         yield f"Only {counted} tumour nuclei were counted; fewer than {MIN_TUMOUR_NUCLEI} give no reliable index."
-    elif sheet.protocol.is_hot_spot and counted < target:
+    elif sheet.protocol.is_hot_spot and 0 < counted < target:
         yield f"Fewer than {target} tumour cells available: {counted} were counted."
     for field in used:
         if field.counts is None:

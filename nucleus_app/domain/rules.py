@@ -135,11 +135,14 @@ def _grade(sheet: CaseSheet, by_ki67: int) -> tuple[str | None, str]:
     if sheet.well_differentiated is None or sheet.mitoses_per_2mm2 is None:
         return ki67, f"Ki67-based grade: {ki67}. Not given: {' and '.join(missing)}."
     by_mitoses = grade_by_mitoses(sheet.mitoses_per_2mm2)
-    mitoses = f"{sheet.mitoses_per_2mm2:g} mitoses per 2 mm²"
+    per_2mm2 = sheet.mitoses_per_2mm2
+    mitoses = (
+        f"{per_2mm2:g} {'mitosis' if per_2mm2 == 1 else 'mitoses'} per 2 mm² {'gives' if per_2mm2 == 1 else 'give'}"
+    )
     grade = GRADES[max(by_ki67, by_mitoses) - 1]
     return (
         f"NET {grade}",
-        f"WHO grade: NET {grade}. Ki67 gives {ki67}, {mitoses} give {GRADES[by_mitoses - 1]}; the higher decides.",
+        f"WHO grade: NET {grade}. Ki67 gives {ki67}, {mitoses} {GRADES[by_mitoses - 1]}; the higher decides.",
     )
 
 

@@ -92,9 +92,9 @@ def say_mpp(field: FieldReport) -> str:
 
 
 def say_box(box: FieldBox) -> str:
-    """Left, top and size, in pixels of the image."""
+    """Corner and size in pixels, the image's own corner being 0, 0: as rulers and QuPath count, not by pixel centres."""
     width, height = box.right - box.left, box.bottom - box.top
-    return f"x {_px(box.left)}, y {_px(box.top)}, {_px(width)} × {_px(height)} px"
+    return f"x {_px(box.left + 0.5)}, y {_px(box.top + 0.5)}, {_px(width)} × {_px(height)} px"
 
 
 def say_time(iso: str) -> str:
