@@ -77,6 +77,12 @@ def find_client(session: Session, scoring_id: int, client: str) -> KnownClient |
     return KnownClient(*row) if row else None
 
 
+def list_readers(session: Session, scoring_ids: list[int]) -> list[str]:
+    """Names under which edits of these scorings were made, in order of the alphabet; unnamed ones are left out."""
+    named = select(EditRow.reader).where(EditRow.scoring_id.in_(scoring_ids), EditRow.reader != "").distinct()
+    return list(session.scalars(named.order_by(EditRow.reader)))
+
+
 def put_review(session: Session, scoring_id: int, rev: int, tally: Tally, now: datetime) -> None:
     """Keep what the log comes to. Must be in the transaction that appends to it."""
     session.merge(

@@ -8,8 +8,10 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.cases import add_case, change_sheet, lock_case
 from db.tables import ImageRow
 from nucleus_app.domain.scale import PixelSize
+from nucleus_app.domain.sheet import CaseSheet
 from nucleus_app.errors import NotFound
 
 
@@ -28,10 +30,13 @@ class StoredImage:
     notes: tuple[str, ...]
     is_synthetic: bool
     taken_in: datetime
+    case_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class NewImage:
+    """``case_id`` None: it gets a case of its own, labelled as the image is."""
+
     sha256: str
     blob: str
     label: str
@@ -41,9 +46,12 @@ class NewImage:
     pixel_size: PixelSize | None
     notes: tuple[str, ...]
     is_synthetic: bool = False
+    case_id: int | None = None
 
 
 def add_image(session: Session, image: NewImage, now: datetime) -> StoredImage:
+    """An image and its place in a case: one field more, all of the image. Raises NotFound for a case that is not there."""
+    case = lock_case(session, image.case_id) if image.case_id else add_case(session, CaseSheet(label=image.label), now)
     row = ImageRow(
         sha256=image.sha256,
         blob=image.blob,
@@ -56,9 +64,11 @@ def add_image(session: Session, image: NewImage, now: datetime) -> StoredImage:
         notes=list(image.notes),
         is_synthetic=image.is_synthetic,
         taken_in=now,
+        case_id=case.id,
     )
     session.add(row)
     session.flush()
+    change_sheet(session, case.id, case.sheet.with_whole_image(row.id), "", now)
     return _stored(row)
 
 
@@ -77,6 +87,16 @@ def list_images(session: Session, limit: int) -> list[StoredImage]:
     return [_stored(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id.desc()).limit(limit))]
 
 
+def list_images_of(session: Session, case_ids: list[int]) -> list[StoredImage]:
+    """The images of cases, in the order in which they came."""
+    rows = select(ImageRow).where(ImageRow.case_id.in_(case_ids)).order_by(ImageRow.id)
+    return [_stored(row) for row in session.scalars(rows)]
+
+
+def move_image(session: Session, image_id: int, case_id: int) -> None:
+    _get_row(session, image_id).case_id = case_id
+
+
 def rename_image(session: Session, image_id: int, label: str) -> None:
     _get_row(session, image_id).label = label
 
@@ -92,5 +112,5 @@ def _stored(row: ImageRow) -> StoredImage:
     pixel_size = PixelSize(row.mpp, row.mpp_source or "") if row.mpp is not None else None
     return StoredImage(
         row.id, row.sha256, row.blob, row.label, row.format, row.width_px, row.height_px, pixel_size,
-        tuple(row.notes), row.is_synthetic, row.taken_in,
+        tuple(row.notes), row.is_synthetic, row.taken_in, row.case_id,
     )  # fmt: skip

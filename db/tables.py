@@ -60,6 +60,53 @@ class ScoringState(Enum):
     FAILED = "failed"
 
 
+class CaseRow(Table):
+    """One patient's specimen: what a reader filled in of it, as of revision ``rev`` of the sheet."""
+
+    __tablename__ = "case_record"
+    __table_args__ = (CheckConstraint("rev > 0", name="rev"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    rev: Mapped[int]
+    sheet: Mapped[dict[str, Any]] = mapped_column(JSON)
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class CaseChangeRow(Table):
+    """Every revision of a case's sheet, the first included. Rows are added, never changed or removed."""
+
+    __tablename__ = "case_change"
+
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_record.id"), primary_key=True)
+    rev: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    reader: Mapped[str] = mapped_column(String(60))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    sheet: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class SignOffRow(Table):
+    """A revision of a case was signed, or reopened. Rows are added, never changed or removed."""
+
+    __tablename__ = "sign_off"
+    __table_args__ = (
+        UniqueConstraint("case_id", "revision", "kind"),
+        CheckConstraint("kind IN ('signed', 'reopened')", name="kind"),
+        CheckConstraint("(kind = 'signed') = (report IS NOT NULL)", name="report"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_record.id"))
+    revision: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    reader: Mapped[str] = mapped_column(String(60))
+    reason: Mapped[str] = mapped_column(String(1000))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    report: Mapped[str | None] = mapped_column(String(64))
+    shown: Mapped[str | None] = mapped_column(String(16))
+    class_name: Mapped[str | None] = mapped_column(String(16))
+
+
 class ImageRow(Table):
     """An image that was taken in. Its pixels are a blob; nothing of the file's metadata is kept but the pixel size."""
 
@@ -67,6 +114,7 @@ class ImageRow(Table):
     __table_args__ = (
         CheckConstraint("width_px > 0 AND height_px > 0", name="size"),
         Index("ix_image_sha256", "sha256"),
+        Index("ix_image_case_id", "case_id"),
         {"sqlite_autoincrement": True},
     )
 
@@ -82,6 +130,7 @@ class ImageRow(Table):
     notes: Mapped[list[str]] = mapped_column(JSON)
     is_synthetic: Mapped[bool]
     taken_in: Mapped[datetime] = mapped_column(UtcDateTime)
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_record.id"))
 
 
 class ScoringRow(Table):

@@ -132,7 +132,7 @@ class CaseSheet:
         """The sheet without the fields of one image."""
         return replace(self, fields=tuple(field for field in self.fields if field.image != image_id))
 
-    def with_whole_image(self, image_id: int, name: str) -> CaseSheet:
+    def with_whole_image(self, image_id: int, name: str = "") -> CaseSheet:
         """The sheet with one field more: all of an image."""
         next_id = max((field.id for field in self.fields), default=0) + 1
         return replace(self, fields=(*self.fields, FieldPlan(next_id, image_id, name)))

@@ -29,8 +29,8 @@ class ImageRecord:
     """From which proximity on candidates that nobody touched count: the thresholds, unless a person moved them."""
     reviewed: ReviewedNuclei
     tally: Tally
-    network_counts: Counts
-    """What the network counted before any correction."""
+    network: Nuclei
+    """What the network found before any correction, at its own thresholds."""
     regions: tuple[Region, ...]
     warnings: tuple[str, ...]
     counted: bool = True
@@ -40,6 +40,10 @@ class ImageRecord:
     def nuclei(self) -> Nuclei:
         """All that are shown, those left out included."""
         return self.reviewed.nuclei
+
+    @property
+    def network_counts(self) -> Counts:
+        return self.network.counts()
 
     @property
     def counts(self) -> Counts:

@@ -16,6 +16,7 @@ from nucleus_app.domain.reviewed import Tally
 from nucleus_app.errors import NotFound
 from nucleus_app.reports.formats import tally_to_mapping
 from nucleus_app.reports.record import ImageRecord
+from nucleus_app.services.records import record_review
 from nucleus_app.services.reviews import list_floors, open_review
 from nucleus_app.services.workplace import Workplace
 
@@ -108,18 +109,12 @@ def get_packed_candidates(workplace: Workplace, scoring_id: int) -> bytes:
 def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
     """The report value of a case. Raises NotFound while it has no result."""
     with session_scope(workplace.engine) as session:
-        image = get_image(session, image_id)
+        get_image(session, image_id)
         scoring = find_latest_scoring(session, image_id)
         if scoring is None or scoring.version is None or scoring.counts is None:
             raise NotFound("This image has no result yet: wait until it is scored.")
         opened = open_review(session, scoring)
-    review, version = opened.review, scoring.version
-    return ImageRecord(
-        image.sha256, image.width_px, image.height_px, scoring.pixel_size,
-        version.name, version.sha256, version.app_version, version.thresholds, version.confidence,
-        review.cuts, review.nuclei(), review.tally, scoring.counts, tuple(review.regions()), opened.cautions,
-        not scoring.is_refused,
-    )  # fmt: skip
+    return record_review(opened)
 
 
 def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object]:
@@ -129,6 +124,7 @@ def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object
     pixel_size = scoring.pixel_size if scoring else case.image.pixel_size
     return {
         "id": case.image.id,
+        "case": case.image.case_id,
         "blob": case.image.blob[:12],
         "label": case.image.label,
         "synthetic": case.image.is_synthetic,

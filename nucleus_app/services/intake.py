@@ -16,6 +16,7 @@ from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, ch
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.locks import lock_open_case
 from nucleus_app.services.workplace import Workplace
 
 MAX_LABEL = 120
@@ -28,13 +29,15 @@ def clean_label(name: str) -> str:
     return to_line(re.split(r"[\\/]", name)[-1], MAX_LABEL) or "Untitled image"
 
 
-def take_in(workplace: Workplace, path: Path, name: str) -> StoredImage:
-    """Store an uploaded file's pixels (nothing else of it) and queue its scoring if its pixel size is known.
+def take_in(workplace: Workplace, path: Path, name: str, case_id: int | None = None) -> StoredImage:
+    """Store an uploaded file's pixels (nothing else of it) and queue its scoring if its pixel size is known. The image
+    becomes a field of the case, or a case of its own.
 
-    Raises InvalidImage when it cannot be read, StorageFull when there is no room; then nothing is kept.
+    Raises InvalidImage when it cannot be read, StorageFull when there is no room, NotFound or SignedOff for such a case;
+    then nothing is kept.
     """
     image = read_image(path, max_megapixels=workplace.settings.max_megapixels)
-    return _store(workplace, image, clean_label(name), is_synthetic=False)
+    return _store(workplace, image, clean_label(name), is_synthetic=False, case_id=case_id)
 
 
 def take_in_demo(workplace: Workplace) -> StoredImage | None:
@@ -48,10 +51,12 @@ def take_in_demo(workplace: Workplace) -> StoredImage | None:
     return _store(workplace, image, DEMO_LABEL, is_synthetic=True)
 
 
-def _store(workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: bool) -> StoredImage:
+def _store(
+    workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: bool, case_id: int | None = None
+) -> StoredImage:
     blob = workplace.blobs.put(encode_png(image.rgb))
     try:
-        return _record(workplace, image, blob, label, is_synthetic=is_synthetic)
+        return _record(workplace, image, blob, label, is_synthetic=is_synthetic, case_id=case_id)
     except BaseException:
         with session_scope(workplace.engine) as session:
             if not is_blob_used(session, blob):  # pixels without a case would stay unseen for ever
@@ -59,7 +64,9 @@ def _store(workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: 
         raise
 
 
-def _record(workplace: Workplace, image: ReadImage, blob: str, label: str, *, is_synthetic: bool) -> StoredImage:
+def _record(
+    workplace: Workplace, image: ReadImage, blob: str, label: str, *, is_synthetic: bool, case_id: int | None
+) -> StoredImage:
     """Image, scoring and job in one transaction. Raises StorageFull when the database has no room."""
     new = NewImage(
         sha256=image.sha256 or blob,
@@ -71,9 +78,12 @@ def _record(workplace: Workplace, image: ReadImage, blob: str, label: str, *, is
         pixel_size=image.pixel_size,
         notes=image.notes,
         is_synthetic=is_synthetic,
+        case_id=case_id,
     )
     now = datetime.now(UTC)
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+        if case_id is not None:
+            lock_open_case(session, case_id)
         stored = add_image(session, new, now)
         if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
             workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
@@ -100,12 +110,13 @@ def rename(workplace: Workplace, image_id: int, label: str) -> str:
 def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
     """Score an image (again) at a pixel size that a person states. Asking again for what was refused insists on it.
 
-    Raises UnknownPixelSize when it is not possible.
+    Raises UnknownPixelSize when it is not possible, SignedOff while its case is signed.
     """
     stated = PixelSize(check_mpp(mpp), STATED_BY_USER)
     now = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
         image = get_image(session, image_id)
+        lock_open_case(session, image.case_id)
         check_extent(image.width_px, image.height_px, mpp, workplace.settings.max_megapixels)
         known = image.pixel_size
         used = known if known is not None and np.isclose(known.mpp, mpp, rtol=1e-4) else stated

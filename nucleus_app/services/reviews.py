@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,16 +28,18 @@ from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.review import Review
 from nucleus_app.errors import InvalidEdit, StaleRevision
 from nucleus_app.reports.formats import tally_to_mapping
+from nucleus_app.services.locks import check_open
 from nucleus_app.services.submissions import TAKEN_AT_ONCE, Submission, parse_submission
 from nucleus_app.services.workplace import Workplace
 
 CANDIDATE_SHARE = 0.5
 """Peaks down to this share of each class's threshold are stored as candidates, and cuts may go down to there."""
-KEPT_REVIEWS = 8
+KEPT_REVIEWS = 16
 TAKEN_FOR_S = 2.0
 """Edits of one body are taken for so long."""
 
 Mapping = dict[str, Any]
+Read = TypeVar("Read")
 
 
 def list_floors(thresholds: tuple[float, ...]) -> tuple[float, ...]:
@@ -127,7 +129,7 @@ class ReviewDesk:
         """Keep a page's edits, in order, up to the first that cannot be. What is kept already is passed over.
 
         Raises NotFound; InvalidEdit for a body of another form; StaleRevision for a scoring that is not done or not its
-        image's latest, or a revision that there is not. Then nothing is kept.
+        image's latest, or a revision that there is not; SignedOff. Then nothing is kept.
         """
         sent = parse_submission(body)
         with self._slot(scoring_id) as slot, full_disk_as_error():
@@ -141,15 +143,20 @@ class ReviewDesk:
             latest = find_latest_scoring(session, scoring.image_id)
             if latest is not None and latest.id != scoring_id:
                 raise StaleRevision("This image was scored again: corrections belong to its latest scoring.")
+            check_open(session, get_image(session, scoring.image_id).case_id)
             if scoring.is_refused:
                 raise StaleRevision("Nothing was counted in this image: press Score again, then correct the result.")
             opened = slot.get(session, lambda: scoring)
             return _take(session, opened, sent)
 
+    def look(self, scoring_id: int, read: Callable[[OpenReview], Read]) -> Read:
+        """What ``read`` finds in an up-to-date review; it must not change or keep it. Raises as :meth:`read_edits`."""
+        with self._slot(scoring_id) as slot, session_scope(self._workplace.engine) as session:
+            return read(slot.get(session, lambda: get_scoring(session, scoring_id)))
+
     def list_doubtful(self, scoring_id: int) -> list[int]:
         """Candidates that the network is least sure of, least sure first."""
-        with self._slot(scoring_id) as slot, session_scope(self._workplace.engine) as session:
-            doubtful: list[int] = slot.get(session, lambda: get_scoring(session, scoring_id)).doubtful.tolist()
+        doubtful: list[int] = self.look(scoring_id, lambda opened: opened.doubtful.tolist())
         return doubtful
 
     def _slot(self, scoring_id: int) -> _Slot:

@@ -58,6 +58,6 @@ def score_image(
         image.sha256, image.width_px, image.height_px, used,
         version.name, version.sha256, __version__, version.thresholds.per_class,
         version.confidence, version.thresholds.per_class, ReviewedNuclei.untouched(nuclei), Tally.untouched(counts),
-        counts, (), list_cautions(counts, used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway),
+        nuclei, (), list_cautions(counts, used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway),
         not refused,
     )  # fmt: skip

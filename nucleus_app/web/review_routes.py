@@ -19,9 +19,8 @@ from nucleus_app.web.caching import IMMUTABLE, NO_STORE
 ScoringId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
-def create_review_router(workplace: Workplace) -> APIRouter:
+def create_review_router(workplace: Workplace, desk: ReviewDesk) -> APIRouter:
     router = APIRouter(prefix="/nucleus/api/scorings/{scoring_id}")
-    desk = ReviewDesk(workplace)
 
     @router.get("/candidates")
     def candidates(scoring_id: ScoringId) -> Response:

@@ -7,20 +7,27 @@ from collections.abc import Callable
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
-from nucleus_app.errors import NotFound, StaleRevision
+from nucleus_app.errors import NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.formats import record_to_csv, record_to_json
+from nucleus_app.services.case_states import CaseList
 from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
+from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
+from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
+from nucleus_app.web.case_routes import create_case_router
 from nucleus_app.web.review_routes import create_review_router
 
-STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409}
+STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409, SignedOff: 409}
 
 
 def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = lambda: False) -> APIRouter:
     router = APIRouter(prefix="/nucleus")
     pyramids = PyramidCache(workplace)
+    desk = ReviewDesk(workplace)
+    case_desk = CaseDesk(workplace, desk)
+    case_list = CaseList(workplace, case_desk)
 
     @router.get("/healthz")
     def health() -> dict[str, str]:
@@ -37,9 +44,10 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
         return Response(pyramids.get(image_id).tile(level, column, row), media_type="image/jpeg", headers=IMMUTABLE)
 
     @router.get("/api/images")
-    def cases() -> JSONResponse:
-        cases = [case_to_mapping(case) for case in list_cases(workplace)]
-        return JSONResponse({"cases": cases, "worker_failing": is_worker_failing()}, headers=NO_STORE)
+    def images() -> JSONResponse:
+        images = list_cases(workplace)
+        listed = {"images": [case_to_mapping(image) for image in images], "cases": case_list.list_briefs(images)}
+        return JSONResponse(listed | {"worker_failing": is_worker_failing()}, headers=NO_STORE)
 
     @router.get("/api/images/{image_id}")
     def case(image_id: int) -> JSONResponse:
@@ -55,7 +63,8 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
 
     whole = APIRouter()
     whole.include_router(router)
-    whole.include_router(create_review_router(workplace))
+    whole.include_router(create_review_router(workplace, desk))
+    whole.include_router(create_case_router(workplace, case_desk))
     return whole
 
 

@@ -12,6 +12,7 @@ from sqlalchemy import inspect, text
 
 import db.migrate
 from db.blobs import BlobStore
+from db.cases import get_case_record
 from db.edits import LoggedEdit, append_edits, find_review, list_reviews, put_review
 from db.engine import create_store, session_scope
 from db.images import NewImage, add_image, list_images
@@ -23,10 +24,11 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
 from nucleus_app.domain.review import Review
 from nucleus_app.domain.scale import PixelSize
+from nucleus_app.domain.sheet import CaseSheet, FieldPlan
 from nucleus_app.errors import NotFound, StorageFull
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
-OURS = {"image", "scoring", "scoring_tile", "edit", "review", "roi_map"}
+OURS = {"case_record", "case_change", "sign_off", "image", "scoring", "scoring_tile", "edit", "review", "roi_map"}
 
 
 def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> None:
@@ -54,7 +56,7 @@ def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> N
 LATER_REVISION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0004", "0003", None, None
+revision, down_revision, branch_labels, depends_on = "0005", "0004", None, None
 def upgrade() -> None:
     with op.batch_alter_table("image", recreate="always") as table:
         table.add_column(sa.Column("stain", sa.String(10), nullable=True))
@@ -70,7 +72,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         image = add_image(session, NewImage("a", "b", "kept", "PNG", 40, 40, None, ()), NOW)
         put_tile(session, queue_scoring(session, image.id, PixelSize(0.5, "x"), NOW), 0, Nuclei.empty(), NOW)
     shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations/versions/0004_later.py").write_text(LATER_REVISION)
+    (tmp_path / "migrations/versions/0005_later.py").write_text(LATER_REVISION)
     monkeypatch.setattr(db.migrate, "MIGRATIONS", tmp_path / "migrations")
     migrate(engine)
     with engine.connect() as connection:
@@ -78,7 +80,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         assert connection.scalar(text("SELECT count(*) FROM scoring_tile")) == 1
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
     engine.dispose()
-    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0003'}")
+    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0004'}")
     with session_scope(backup) as session:
         assert [image.label for image in list_images(session, 99)] == ["kept"]
     backup.dispose()
@@ -97,7 +99,7 @@ def test_scorings_of_the_first_release_are_read_after_the_upgrade(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_store(database_url)
-    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("0002*", "0003*"))
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("0002*", "0003*", "0004*"))
     with monkeypatch.context() as first_release:
         first_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "first")
         migrate(engine)
@@ -109,6 +111,10 @@ def test_scorings_of_the_first_release_are_read_after_the_upgrade(
         done, running = (get_scoring(session, scoring_id) for scoring_id in (1, 2))
     assert (done.counts, done.oddities, done.confirmed, done.version.confidence) == ((1, 2, 3), (), False, None)
     assert (running.is_open, running.oddities, running.confirmed) == (True, (), False)
+    with session_scope(engine) as session:  # each image has become a case with one field, the whole image
+        [image] = list_images(session, 9)
+        case = get_case_record(session, image.case_id)
+    assert (case.rev, case.sheet) == (1, CaseSheet(label="kept", fields=(FieldPlan(1, 7),)))
     engine.dispose()
 
 
@@ -116,7 +122,7 @@ def test_a_scoring_of_the_second_release_can_be_corrected_after_the_upgrade(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_store(database_url)
-    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "second", ignore=shutil.ignore_patterns("0003*"))
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "second", ignore=shutil.ignore_patterns("0003*", "0004*"))
     with monkeypatch.context() as second_release:
         second_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "second")
         migrate(engine)

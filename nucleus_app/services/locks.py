@@ -1,0 +1,24 @@
+"""A signed case does not change."""
+
+from __future__ import annotations
+
+from sqlalchemy.orm import Session
+
+from db.cases import StoredCase, find_sign_off, lock_case
+from nucleus_app.errors import SignedOff
+
+
+def check_open(session: Session, case_id: int) -> None:
+    """Raises SignedOff while a case is signed."""
+    last = find_sign_off(session, case_id)
+    if last is not None and last.is_signed:
+        raise SignedOff(
+            f"This case was signed off by {last.reader} on {last.at:%Y-%m-%d at %H:%M} UTC: reopen it to change it."
+        )
+
+
+def lock_open_case(session: Session, case_id: int) -> StoredCase:
+    """A case that others cannot sign or change until this transaction ends. Raises NotFound, SignedOff."""
+    case = lock_case(session, case_id)
+    check_open(session, case_id)
+    return case

@@ -1,0 +1,66 @@
+"""Signing a case off, and reopening it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from db.cases import FrozenReport, add_reopening, add_sign_off, lock_case
+from db.engine import full_disk_as_error, session_scope
+from db.scorings import lock_scoring
+from nucleus_app.domain.line import to_line
+from nucleus_app.errors import InvalidCase, StaleRevision
+from nucleus_app.reports.case_report import Signature, report_to_json
+from nucleus_app.services.casework import assemble, view_case
+from nucleus_app.services.locks import lock_open_case
+from nucleus_app.services.records import record_review
+from nucleus_app.services.reviews import open_review
+from nucleus_app.services.submissions import MAX_READER
+from nucleus_app.services.workplace import Workplace
+
+MAX_REASON = 1000
+
+
+def sign_off(workplace: Workplace, case_id: int, digest: str, reader: str) -> str:
+    """Freeze a case as its reader saw it, ``digest`` says what that was; returns the SHA-256 of the frozen report.
+
+    Raises NotFound; InvalidCase without a reader's name, or where there is nothing to sign; StaleRevision when the case is
+    no longer what was seen, or an image is being scored; SignedOff when another reader was first.
+    """
+    name = to_line(reader, MAX_READER)
+    if not name:
+        raise InvalidCase("A signature needs a name: give yours in the field Reader.")
+    now = datetime.now(UTC)
+    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+        lock_open_case(session, case_id)
+        for scoring in sorted(view_case(session, case_id).scorings.values(), key=lambda s: s.id):
+            lock_scoring(session, scoring.id)  # corrections wait, and are refused once it is signed
+        view = view_case(session, case_id)
+        if view.is_busy:
+            raise StaleRevision("An image of this case is still being scored: wait for it, look at it, then sign.")
+        if view.digest != digest:
+            raise StaleRevision("The case has changed since this window showed it: look at it again, then sign.")
+        reason = view.last.reason if view.last else ""
+        signature = Signature(view.revision, name, now.isoformat(timespec="seconds"), reason)
+        report = assemble(view, lambda s: record_review(open_review(session, s)), now, signature)
+        if report.score.primary is None:
+            raise InvalidCase(f"There is no score to sign. {report.score.missing}")
+        frozen = workplace.blobs.put(report_to_json(report))
+        shown = FrozenReport(frozen, report.score.primary.shown, report.score.class_name)
+        add_sign_off(session, case_id, view.revision, name, now, shown)
+    return frozen
+
+
+def reopen(workplace: Workplace, case_id: int, reader: str, reason: str) -> None:
+    """Make a signed case changeable as its next revision. What was signed is kept.
+
+    Raises NotFound; InvalidCase without a reason; StaleRevision for a case that is not signed.
+    """
+    why = to_line(reason, MAX_REASON)
+    if not why:
+        raise InvalidCase("Reopening needs a reason: it stands in the next report.")
+    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+        lock_case(session, case_id)
+        view = view_case(session, case_id)
+        if not view.is_signed:
+            raise StaleRevision("This case is not signed (any more): there is nothing to reopen.")
+        add_reopening(session, case_id, view.revision + 1, to_line(reader, MAX_READER), why, datetime.now(UTC))
