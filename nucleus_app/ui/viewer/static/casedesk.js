@@ -7,7 +7,7 @@ import { FieldCard } from './fieldcard.js';
 import { FieldTable } from './fieldtable.js';
 import { HotSpots } from './hotspots.js';
 import { ProtocolForm } from './protocolform.js';
-import { HPF_MM2, addField, isUsed, listOverlaps, roleForNew, squareAt } from './sheet.js';
+import { HPF_MM2, addField, isUsed, nameOf, roleForNew, squareAt } from './sheet.js';
 import { SignOff } from './signoff.js';
 import { SpecimenForm } from './specimen.js';
 import { QuPathImport } from './qupath.js';
@@ -42,6 +42,11 @@ export class CaseDesk {
 
   get isUnsaved() {
     return Boolean(this.store?.isDirty) || [...this.leaving].some((store) => store.isDirty);
+  }
+
+  /** Whether the score on the page is not that of all that she did yet. */
+  get isWaiting() {
+    return !this.store?.state || this.store.isWaiting || Boolean(this.viewer.session?.outbox.pending);
   }
 
   get isSigned() {
@@ -109,8 +114,11 @@ export class CaseDesk {
     if (isStale || state.busy) this.store.refresh(0);
   }
 
-  /** Corrections were saved, here or elsewhere. */
-  onSaved() {
+  /** Corrections are on their way, or were saved, here or elsewhere. */
+  onOutbox({ scoring, outbox }) {
+    const rev = `${scoring}:${outbox.rev}`;
+    if (outbox.pending || rev === this.seen) return this.showSign();
+    this.seen = rev;
     this.store?.refresh();
   }
 
@@ -121,9 +129,9 @@ export class CaseDesk {
     const { store, viewer } = this, image = viewer.openId;
     if (!store?.state || this.refuses()) return;
     store.edit((sheet) => {
-      const done = addField(sheet, { image, box, role: this.roleFor(sheet, role) }, box ? undefined : viewer.data?.label);
+      const done = addField(sheet, { image, box, role: this.roleFor(sheet, role) });
       const gone = done.gone ? ' The whole image gave way: its nuclei would count twice.' : '';
-      viewer.say(`Added: ${done.added.name}.${gone}`);
+      viewer.say(`Added: ${box ? done.added.name : 'the whole image'}.${gone}`);
       if (gone) this.notice('info', `${done.added.name} takes the place of the whole image, whose nuclei would count twice. “Whole image” brings it back.`);
       return done.sheet;
     });
@@ -197,7 +205,7 @@ export class CaseDesk {
   show() {
     const { viewer, store } = this, { state, sheet } = store ?? {};
     const { dataset } = viewer.root;
-    Object.assign(dataset, { case: state ? store.id : '', signed: this.isSigned ? 'yes' : 'no', caseWaiting: !store || store.isWaiting ? 'yes' : 'no', caseRev: state?.rev ?? '' });
+    Object.assign(dataset, { case: state ? store.id : '', signed: this.isSigned ? 'yes' : 'no', caseRev: state?.rev ?? '' });
     for (const node of [this.fields.node, this.more, this.protocol.node]) node.hidden = !state;
     this.protocol.inputs.hidden = true;
     if (state) {
@@ -206,17 +214,27 @@ export class CaseDesk {
       this.table.show(sheet, state, viewer.openId);
       this.importButton.disabled = this.isSigned;
     }
+    if (state && this.listed !== `${state.id}:${state.digest}`) { // its line in the list is old
+      if (this.listed?.startsWith(`${state.id}:`)) viewer.refresh();
+      this.listed = `${state.id}:${state.digest}`;
+    }
     this.showFields();
-    this.sign.show(state ?? null, { isWaiting: Boolean(store?.isWaiting) || Boolean(viewer.session?.outbox.pending), image: viewer.openId, palette: dataset.palette });
+    this.showSign();
     viewer.showNumbers();
     viewer.draw();
+  }
+
+  showSign() {
+    const { viewer, isWaiting } = this, { dataset } = viewer.root;
+    dataset.caseWaiting = isWaiting ? 'yes' : 'no';
+    this.sign.show(this.store?.state ?? null, { isWaiting, image: viewer.openId, palette: dataset.palette });
   }
 
   /** The card and the boxes; also when only the tool or the image changes. */
   showFields() {
     const { viewer, store } = this, { state, sheet } = store ?? {};
     const open = viewer.openId;
-    this.layers.fields.fields = sheet ? sheet.fields.map((field, i) => ({ ...field, n: i + 1, isUsed: isUsed(sheet, field) })).filter(({ image, box }) => box && image === open) : [];
+    this.layers.fields.fields = sheet ? sheet.fields.map((field, i) => ({ ...field, n: i + 1, name: nameOf(field, i), isUsed: isUsed(sheet, field) })).filter(({ image, box }) => box && image === open) : [];
     if (!state) return;
     this.fields.show(sheet, {
       isSimple: this.isSimple, isSigned: this.isSigned, hasWhole: sheet.fields.some(({ image, box }) => image === open && !box), isScored: viewer.data?.state === 'done' && !viewer.data.refused,
@@ -228,6 +246,6 @@ export class CaseDesk {
   get shown() {
     const { state } = this.store ?? {};
     if (!state) return null;
-    return { state, isSimple: this.isSimple, isWaiting: this.store.isWaiting, warnings: state.warnings, overlaps: listOverlaps(this.store.sheet).length };
+    return { state, isSimple: this.isSimple, isWaiting: this.isWaiting };
   }
 }

@@ -42,6 +42,7 @@ export class CaseStore {
       this.refreshTimer = undefined;
       this.queue(() => this.load()).catch(() => {}); // the page's own poll says that the server is away, and asks again
     }, delay);
+    this.handlers.onChange();
   }
 
   async load() {

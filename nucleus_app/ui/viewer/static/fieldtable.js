@@ -3,18 +3,16 @@
 import { button, el, refill } from './element.js';
 import { TYPING_MS } from './casestore.js';
 import { percent, range } from './numbers.js';
-import { changeField, isUsed, listOverlaps, moveField, removeField, rolesOf } from './sheet.js';
+import { changeField, isUsed, moveField, nameOf, removeField, rolesOf } from './sheet.js';
 import { describeField } from './verdict.js';
 
-const LONGEST = 120, MOST_OVERLAPS = 3;
+const LONGEST = 120;
 
 export class FieldTable {
   /** handlers: edit(sheet → sheet, delay), onGo(field), onPoint(field or null). */
   constructor(handlers) {
     Object.assign(this, { handlers, shown: '' });
-    this.list = el('ol', { class: 'nv-fields-list', 'aria-label': 'Fields' });
-    this.overlaps = el('p', { class: 'nv-advice', role: 'status' });
-    this.node = el('div', {}, this.list, this.overlaps);
+    this.list = this.node = el('ol', { class: 'nv-fields-list', 'aria-label': 'Fields' });
     this.list.addEventListener('dragover', (event) => { if (this.dragged !== undefined) event.preventDefault(); });
   }
 
@@ -26,13 +24,10 @@ export class FieldTable {
     if (shown === this.shown) return;
     this.shown = shown;
     refill(this.list, ...sheet.fields.map((field, i) => this.row(field, i, sheet, reports.get(field.id), labels.get(field.image), state)));
-    const pairs = listOverlaps(sheet).map(([a, b]) => `${a.name} and ${b.name}`);
-    this.overlaps.hidden = !pairs.length;
-    this.overlaps.textContent = `${pairs.slice(0, MOST_OVERLAPS).join('; ')}${pairs.length > MOST_OVERLAPS ? ' and more' : ''} overlap: nuclei in both count twice.`;
   }
 
   row(field, i, sheet, report, label, state) {
-    const { edit, onGo, onPoint } = this.handlers, locked = Boolean(state.signature), name = field.name || `field ${i + 1}`;
+    const { edit, onGo, onPoint } = this.handlers, locked = Boolean(state.signature), name = nameOf(field, i);
     const roles = rolesOf(sheet.protocol).includes(field.role) ? rolesOf(sheet.protocol) : [field.role, ...rolesOf(sheet.protocol)];
     const small = (text, title, key, act, off = false) => button(text, act, { class: 'nv-tiny', title, 'aria-label': `${title}: ${name}`, 'data-key': `${key}-${field.id}`, disabled: locked || off });
     const where = state.images.length > 1 ? `${field.box ? 'in' : 'all of'} ${label ?? 'an image'}` : field.box ? '' : 'whole image';

@@ -30,11 +30,12 @@ export class Panel {
     this.head = el('div', {});
     this.verdict = el('div', { 'aria-live': 'polite' });
     this.below = el('div', {});
+    this.about = el('section', { class: 'nv-about', 'aria-label': 'Open image' });
     this.score = el('section', { class: 'nv-score', 'aria-label': 'Score' }, this.head, desk.protocol.node, this.verdict, desk.protocol.inputs, this.below);
     this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
     this.review = new ReviewPanel(handlers);
     const key = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
-    host.append(this.notices, this.score, desk.fields.node, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
+    host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
   showNotices(notices) {
@@ -65,50 +66,56 @@ export class Panel {
       ...(isOne && state && state.sheet.label && state.sheet.label !== data.label ? [el('p', { class: 'nv-hint' }, `Case ${state.sheet.label}`)] : []),
       ...(data.synthetic && isOne ? [el('p', { class: 'nv-synthetic' }, 'Synthetic field drawn by this app. No patient.')] : []),
       ...(state?.signature ? [el('p', { class: 'nv-sealed' }, describeSignature(state.signature))] : []));
-    const image = this.image(data, isOne), warnings = isOne ? [...new Set([...data.warnings, ...(state?.warnings ?? [])])] : state.warnings;
+    const image = isOne ? [...this.progress(data), ...this.result(data)] : this.progress(data), warnings = isOne ? [...new Set([...data.warnings, ...(state?.warnings ?? [])])] : state.warnings;
     const scale = el('p', { class: 'nv-scale' }, `${number(data.width_px)} × ${number(data.height_px)} px`, data.mpp === null ? ', pixel size unknown' : ` at ${data.mpp.toPrecision(3)} µm/px (${data.mpp_source})`,
       data.version ? el('span', { class: 'nv-version', title: data.version.sha256 }, ` · ${data.version.name} ${data.version.sha256.slice(0, 8)}`) : null);
     const rule = state ? keepOpen(this.below, describeMore(state)) : [];
-    this.verdict.replaceChildren(...(isOne ? image : describeScore(state)).filter(Boolean));
+    this.verdict.replaceChildren(...image, ...(isOne ? [] : describeScore(state).filter(Boolean)));
     this.verdict.classList.toggle('nv-waiting', !isOne && shown.isWaiting);
-    this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale] : []), ...rule, ...(isOne ? [] : [el('div', { class: 'nv-image' }, el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...image, scale)])].filter(Boolean));
+    this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale] : []), ...rule].filter(Boolean));
+    this.about.hidden = isOne;
+    if (!isOne) this.about.replaceChildren(el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...this.line(data), scale);
     this.showLegend(data.counts);
   }
 
-  /** The open image: what is going on, and what it came to; in one line where the case's number is the big one. */
-  image(data, isBig) {
+  /** What is going on with the open image. */
+  progress(data) {
     const [text, progress] = describeState(data), parts = [];
     if (text) {
       parts.push(el('p', { class: `nv-state nv-state-${data.state.replaceAll(' ', '-')}` }, text));
       if (progress !== null) parts.push(el('progress', progress > 0 || data.tiles_total > 1 ? { value: progress, max: 1, 'aria-label': 'Tiles done' } : { 'aria-label': 'Working' }));
     }
     if (data.refused) parts.push(el('p', { class: 'nv-refused' }, 'Not counted'));
-    if (data.counts) parts.push(...(isBig ? this.result(data) : [this.line(data)]), this.changes(data));
-    return parts.filter(Boolean);
+    return parts;
   }
 
-  line({ counts, index_percent: index, ci95_percent: interval, waiting }) {
-    const tumour = counts.positive + counts.negative, of = `${number(counts.positive)} of ${number(tumour)}`;
-    return el('p', { class: 'nv-image-line' }, index === null ? 'no tumour nucleus' : el('strong', {}, `${percent(index)} %`), index === null ? '' : ` · ${interval && !waiting ? `${range(...interval)} %` : '…'} · ${of}`);
+  /** The open image's own result in one line, where the case's number is the big one. */
+  line(data) {
+    const { counts, index_percent: index, ci95_percent: interval, waiting } = data;
+    if (!counts) return [];
+    const of = `${number(counts.positive)} of ${number(counts.positive + counts.negative)}`;
+    return [el('p', { class: 'nv-image-line' }, index === null ? 'no tumour nucleus' : el('strong', {}, `${percent(index)} %`), index === null ? '' : ` · ${interval && !waiting ? `${range(...interval)} %` : '…'} · ${of}`), ...this.changes(data)];
   }
 
-  result({ counts, index_percent: index, ci95_percent: interval, sparse, waiting }) {
-    const tumour = counts.positive + counts.negative, parts = [];
+  result(data) {
+    const { counts, index_percent: index, ci95_percent: interval, sparse, waiting } = data, parts = [];
+    if (!counts) return parts;
+    const tumour = counts.positive + counts.negative;
     if (index !== null) {
       parts.push(
         el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, percent(index)), ' %', el('span', { class: 'nv-name' }, 'Ki67 labelling index')),
         el('p', { class: 'nv-interval' }, interval && !waiting ? `95 % interval ${range(...interval)} % (Wilson)` : '95 % interval …'),
       );
     }
-    return [...parts, el('p', { class: 'nv-counts' }, el('strong', {}, number(counts.positive)), ' positive of ', el('strong', {}, number(tumour)), ' tumour nuclei')];
+    return [...parts, el('p', { class: 'nv-counts' }, el('strong', {}, number(counts.positive)), ' positive of ', el('strong', {}, number(tumour)), ' tumour nuclei'), ...this.changes(data)];
   }
 
   /** What was done by hand, and what the network alone had counted. */
   changes({ left_out: leftOut, edited, placed, deleted, network_counts: network }) {
     const changed = [[edited, 'classed or moved'], [placed, 'added'], [deleted, 'removed'], [leftOut, 'left out by regions']].filter(([n]) => n);
-    if (!changed.length) return null;
+    if (!changed.length) return [];
     const own = network && network.positive + network.negative ? ` Network alone: ${number(network.positive)} of ${number(network.positive + network.negative)}.` : '';
-    return el('p', { class: 'nv-changed' }, `By hand: ${changed.map(([n, what]) => `${number(n)} ${what}`).join(', ')}.${own}`);
+    return [el('p', { class: 'nv-changed' }, `By hand: ${changed.map(([n, what]) => `${number(n)} ${what}`).join(', ')}.${own}`)];
   }
 
   /** Built anew only for another palette: else a select would lose the focus with every count. */

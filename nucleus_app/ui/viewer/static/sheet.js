@@ -36,18 +36,21 @@ export function roleForNew({ protocol, fields }, allotted) {
 }
 
 /** The sheet with one field more, and the whole image that gave way to it: its nuclei would count twice. */
-export function addField(sheet, { image, role, box }, name = nameFor(sheet, role)) {
+export function addField(sheet, { image, role, box }) {
   const id = sheet.fields.reduce((most, field) => Math.max(most, field.id), 0) + 1;
-  const added = { id, image, name, role, box };
+  const added = { id, image, name: box ? nameFor(sheet, role) : '', role, box };
   const after = { ...sheet, fields: [...sheet.fields, added] };
   const gone = box ? sheet.fields.find((field) => field.image === image && !field.box && isUsed(after, field) && isUsed(after, added)) : undefined;
   return { sheet: gone ? { ...after, fields: after.fields.filter((field) => field !== gone) } : after, added, gone };
 }
 
+/** A field without a name is called by its place on the sheet, here as in the report. */
+export const nameOf = ({ name }, i) => name || `Field ${i + 1}`;
+
 function nameFor({ fields }, role) {
   const noun = role === FIELD ? 'Field' : role === HOT_SPOT ? 'Hot spot' : `${role[0].toUpperCase()}${role.slice(1)}`;
-  const taken = new Set(fields.map(({ name }) => name));
-  let n = 1;
+  const taken = new Set(fields.map(nameOf));
+  let n = role === FIELD ? fields.length + 1 : 1;
   while (taken.has(`${noun} ${n}`)) n++;
   return `${noun} ${n}`;
 }
@@ -71,19 +74,6 @@ export function moveField(sheet, id, step) {
 /** Sum of the shares; parts of a percent may not be exact in binary. */
 export function sumShares(shares) {
   return Math.round(CATEGORIES.reduce((sum, category) => sum + (shares?.[category] ?? 0), 0) * 1e6) / 1e6;
-}
-
-/** Pairs of fields that count together although they overlap: nuclei in both count twice. */
-export function listOverlaps(sheet) {
-  const used = sheet.fields.filter((field) => isUsed(sheet, field)), pairs = [];
-  used.forEach((a, i) => {
-    for (const b of used.slice(i + 1)) if (a.image === b.image && (!a.box || !b.box || meet(a.box, b.box))) pairs.push([a, b]);
-  });
-  return pairs;
-}
-
-function meet(a, b) {
-  return a[0] < b[2] && b[0] < a[2] && a[1] < b[3] && b[1] < a[3];
 }
 
 /** A square of so many mm² around a place, inside an image; null where it does not fit. Corners lie between pixels. */

@@ -277,10 +277,8 @@ class Viewer {
     if (!outbox) return;
     Object.assign(this.root.dataset, { pending: outbox.pending, rev: outbox.rev });
     this.panel.review.showSaved(outbox);
-    if (outbox.pending) return;
-    this.showNumbers();
-    if (this.shownRev !== `${this.session.scoring}:${outbox.rev}`) this.desk.onSaved();
-    this.shownRev = `${this.session.scoring}:${outbox.rev}`;
+    if (!outbox.pending) this.showNumbers();
+    this.desk.onOutbox(this.session);
   }
 
   step(op) {
