@@ -58,7 +58,9 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         shown = [viewer, image_id, label, mpp]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         page.load(handlers.load, None, shown, **quiet)
-        files.upload(handlers.upload, [files, into, image_id], [*shown, files], **(quiet | {"show_progress": "minimal"}))
+        files.upload(
+            handlers.upload, [files, into, image_id], [*shown, files], **(quiet | {"show_progress": "minimal"})
+        )
         # One at a time and in order, so that the fields end on the case that was chosen last.
         viewer.select(handlers.select, None, shown, trigger_mode="multiple", **(quiet | {"concurrency_limit": 1}))
         for done in (label.submit, label.blur):
