@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
@@ -50,10 +50,18 @@ class FrozenReport:
 
 
 def add_case(session: Session, sheet: CaseSheet, now: datetime, reader: str = "") -> StoredCase:
+    """A new case. One without a label gets a pseudonym, so that no file's name stands for a patient."""
     row = CaseRow(rev=0, sheet={}, created=now)
     session.add(row)
+    session.flush()
+    sheet = sheet if sheet.label else replace(sheet, label=pseudonym(row.id))
     _keep(session, row, sheet, reader, now)
     return _stored(row)
+
+
+def pseudonym(case_id: int) -> str:
+    """What a case is called until a person names it."""
+    return f"Case {case_id}"
 
 
 def get_case_record(session: Session, case_id: int) -> StoredCase:

@@ -35,7 +35,7 @@ class StoredImage:
 
 @dataclass(frozen=True, slots=True)
 class NewImage:
-    """``case_id`` None: it gets a case of its own, labelled as the image is."""
+    """``case_id`` None: it gets a case of its own."""
 
     sha256: str
     blob: str
@@ -51,7 +51,7 @@ class NewImage:
 
 def add_image(session: Session, image: NewImage, now: datetime) -> StoredImage:
     """An image and its place in a case: one field more, all of the image. Raises NotFound for a case that is not there."""
-    case = lock_case(session, image.case_id) if image.case_id else add_case(session, CaseSheet(label=image.label), now)
+    case = lock_case(session, image.case_id) if image.case_id else add_case(session, CaseSheet(), now)
     row = ImageRow(
         sha256=image.sha256,
         blob=image.blob,

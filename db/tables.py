@@ -64,7 +64,7 @@ class CaseRow(Table):
     """One patient's specimen: what a reader filled in of it, as of revision ``rev`` of the sheet."""
 
     __tablename__ = "case_record"
-    __table_args__ = (CheckConstraint("rev > 0", name="rev"), {"sqlite_autoincrement": True})
+    __table_args__ = (CheckConstraint("rev >= 0", name="rev"), {"sqlite_autoincrement": True})
 
     id: Mapped[int] = mapped_column(primary_key=True)
     rev: Mapped[int]

@@ -36,6 +36,11 @@ RULES = {
         {"nucleus_app.web", "nucleus_app.services", "nucleus_app.reports", "nucleus_app.domain", "nucleus_app.errors"},
         {"torch", "sqlalchemy"},
     ),
+    "nucleus_app/cli": (
+        {"nucleus_app.cli", "nucleus_app.services", "nucleus_app.reports", "nucleus_app.imaging", "nucleus_app.domain"}
+        | {"nucleus_app.errors", "nucleus_app.settings", "nucleus_app"},
+        {"torch", "sqlalchemy", "gradio"},
+    ),
     "nucleus_app/ui": (
         {"nucleus_app.ui", "nucleus_app.services", "nucleus_app.domain", "nucleus_app.errors", "nucleus_app"},
         {"torch", "sqlalchemy"},

@@ -149,3 +149,52 @@ def test_every_setting_is_documented() -> None:
 
     assert [name for name in Settings.__slots__ if f"NUCLEUS_{name.upper()}" not in documented] == []
     assert "DATABASE_URL" in documented
+
+
+def test_a_folder_becomes_one_case_with_roles_from_its_folders_and_a_pdf(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for role, left in (("low", 0), ("High", 60)):
+        (tmp_path / "fields" / role).mkdir(parents=True)
+        Image.open(image).crop((left, 0, left + 250, 250)).save(tmp_path / "fields" / role / f"=x {role}.png")
+    (tmp_path / "fields/low/broken.png").write_bytes(b"no image")
+    case = ["--protocol", "breast-weighted", "--shares", "0,75,0,25", "--pdf", "--label", "P-17"]
+    command = ["score", str(tmp_path / "fields"), "--mpp", "0.5", "--out", str(tmp_path / "out"), *case]
+    assert main(command) == 1  # one image failed, the others are done
+    report = json.loads((tmp_path / "out/case.json").read_text("utf-8"))
+    assert [field["role"] for field in report["fields"]] == ["high", "low"]
+    score, each = report["score"]["primary"], {f["role"]: f["percent"] for f in report["fields"]}
+    assert score["name"] == "Weighted global score"
+    assert score["percent"] == pytest.approx(0.75 * each["low"] + 0.25 * each["high"])
+    assert (tmp_path / "out/case.pdf").read_bytes().startswith(b"%PDF")
+    assert "'=x low" in (tmp_path / "out/case-fields.csv").read_text("utf-8")  # no spreadsheet runs a file's name
+    captured = capsys.readouterr()
+    assert "broken.png: The file is not an image" in captured.err
+    assert f"{score['shown']} %" in captured.out
+    assert "2 passed, 1 failed" in captured.out
+
+
+def test_each_file_can_be_a_case_of_its_own(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.open(image).crop((0, 0, 300, 300)).save(tmp_path / "in" / name)
+    command = ["score", str(tmp_path / "in"), "--mpp", "0.5", "--out", str(tmp_path), "--case-per-file"]
+    assert main([*command, "--protocol", "net-hot-spot", "--well-differentiated", "yes", "--mitoses", "1"]) == 0
+    reports = [json.loads((tmp_path / f"{stem}-case.json").read_text("utf-8")) for stem in ("a", "b")]
+    assert [(report["sheet"]["label"], len(report["fields"])) for report in reports] == [("a", 1), ("b", 1)]
+    assert reports[0]["score"]["class_name"].startswith("NET G")
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--protocol", "guess"], ["--shares", "1,2,3,4"], ["--shares", "a"], ["--target", "7", "--pdf"]]
+)
+def test_a_protocol_that_cannot_be_is_refused_before_any_work(
+    image: Path, tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main(["score", str(image), "--mpp", "0.5", "--out", str(tmp_path / "out"), *wrong])
+    except SystemExit as stop:
+        code = stop.code
+    assert code in (1, 2)
+    assert wrong[-1 if wrong[-1] != "--pdf" else 0].lstrip("-") in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -53,6 +53,12 @@ class Role(StrEnum):
 CATEGORIES = (Role.NEGLIGIBLE, Role.LOW, Role.MEDIUM, Role.HIGH)
 
 
+def find_role(name: str) -> Role | None:
+    """The role that a folder is named after: ``hot spot``, ``Hot-Spot``, ``high`` …"""
+    plain = name.lower().replace("-", " ").replace("_", " ")
+    return next((role for role in Role if role.value == plain), None)
+
+
 class FieldBox(NamedTuple):
     """An upright rectangle in image pixels, pixel centres at integers: left <= x < right, top <= y < bottom."""
 

@@ -117,14 +117,16 @@ def _finish(
 
 
 def _list_field_images(view: CaseView, read_record: ReadRecord | None) -> dict[int, FieldImage]:
-    """``read_record`` None leaves the results out."""
+    """``read_record`` None leaves the results out. Images are numbered, not named: a label may be a file's name, and reports
+    travel.
+    """
     images = {}
-    for image in view.images:
+    for number, image in enumerate(view.images, 1):
         scoring = view.scorings.get(image.id)
         size = scoring.pixel_size if scoring else image.pixel_size
         record = read_record(scoring) if read_record and scoring and scoring.version else None
         images[image.id] = FieldImage(
-            image.id, image.label, image.sha256, image.blob, image.width_px, image.height_px,
+            image.id, f"Image {number}", image.sha256, image.blob, image.width_px, image.height_px,
             size.mpp if size else None, size.source if size else "", record,
         )  # fmt: skip
     return images

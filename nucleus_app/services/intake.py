@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from db.cases import change_sheet, lock_case, pseudonym
 from db.engine import full_disk_as_error, session_scope
 from db.images import NewImage, StoredImage, add_image, get_image, is_blob_used, list_images, rename_image
 from db.scorings import find_latest_scoring, queue_scoring
@@ -16,7 +18,7 @@ from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, ch
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from nucleus_app.services.locks import lock_open_case
+from nucleus_app.services.locks import is_signed, lock_open_case
 from nucleus_app.services.workplace import Workplace
 
 MAX_LABEL = 120
@@ -100,10 +102,18 @@ def _fits(image: StoredImage, max_megapixels: float) -> bool:
 
 
 def rename(workplace: Workplace, image_id: int, label: str) -> str:
-    """Change a case's label; returns it as kept."""
+    """Change an image's label, and that of its case while nobody named that otherwise; returns it as kept.
+
+    Raises NotFound.
+    """
     kept = clean_label(label)
     with session_scope(workplace.engine, write=True) as session:
+        image = get_image(session, image_id)
         rename_image(session, image_id, kept)
+        case = lock_case(session, image.case_id)
+        is_unnamed = case.sheet.label in (pseudonym(case.id), image.label)
+        if is_unnamed and kept != image.label and not is_signed(session, case.id):
+            change_sheet(session, case.id, replace(case.sheet, label=kept), "", datetime.now(UTC))
     return kept
 
 

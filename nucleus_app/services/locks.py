@@ -8,6 +8,11 @@ from db.cases import StoredCase, find_sign_off, lock_case
 from nucleus_app.errors import SignedOff
 
 
+def is_signed(session: Session, case_id: int) -> bool:
+    last = find_sign_off(session, case_id)
+    return last is not None and last.is_signed
+
+
 def check_open(session: Session, case_id: int) -> None:
     """Raises SignedOff while a case is signed."""
     last = find_sign_off(session, case_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
@@ -13,6 +13,7 @@ from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.domain.sheet import MAX_FIELDS
 from nucleus_app.services.case_states import state_to_mapping
 from nucleus_app.services.casework import CaseDesk
+from nucleus_app.services.downloads import Download, write_case, write_geojson
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.signing import reopen, sign_off
 from nucleus_app.services.workplace import Workplace
@@ -86,4 +87,18 @@ def create_case_router(workplace: Workplace, desk: CaseDesk) -> APIRouter:
     def reopen_(case_id: CaseId, sent: SentReopening) -> JSONResponse:
         return after(case_id, lambda: reopen(workplace, case_id, sent.reader, sent.reason))
 
+    @router.get("/qupath-{image_id}.geojson")
+    def geojson(case_id: CaseId, image_id: CaseId, multipoint: bool = False) -> Response:
+        return send(write_geojson(desk, case_id, image_id, multipoint=multipoint))
+
+    @router.get("/{kind}")
+    def download(case_id: CaseId, kind: str, palette: str = "paper") -> Response:
+        return send(write_case(workplace, desk, case_id, kind, palette))
+
     return router
+
+
+def send(download: Download) -> Response:
+    """A file to keep."""
+    headers = {"Content-Disposition": f'attachment; filename="{download.name}"', **NO_STORE}
+    return Response(download.content, media_type=download.media_type, headers=headers)

@@ -12,11 +12,12 @@ from nucleus_app.reports.formats import record_to_csv, record_to_json
 from nucleus_app.services.case_states import CaseList
 from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
 from nucleus_app.services.casework import CaseDesk
+from nucleus_app.services.downloads import CSV, JSON, Download, write_cases
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
-from nucleus_app.web.case_routes import create_case_router
+from nucleus_app.web.case_routes import create_case_router, send
 from nucleus_app.web.review_routes import create_review_router
 
 STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409, SignedOff: 409}
@@ -49,17 +50,23 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
         listed = {"images": [case_to_mapping(image) for image in images], "cases": case_list.list_briefs(images)}
         return JSONResponse(listed | {"worker_failing": is_worker_failing()}, headers=NO_STORE)
 
+    @router.get("/api/cases.xlsx")
+    def cases_xlsx() -> Response:
+        return send(write_cases(case_desk, dict.fromkeys(image.image.case_id for image in list_cases(workplace))))
+
     @router.get("/api/images/{image_id}")
     def case(image_id: int) -> JSONResponse:
         return JSONResponse(case_to_mapping(get_case(workplace, image_id)), headers=NO_STORE)
 
     @router.get("/api/images/{image_id}/result.json")
     def result_json(image_id: int) -> Response:
-        return _download(record_to_json(get_record(workplace, image_id)), "application/json", f"case-{image_id}.json")
+        content = record_to_json(get_record(workplace, image_id)).encode()
+        return send(Download(f"image-{image_id}.json", JSON, content))
 
     @router.get("/api/images/{image_id}/nuclei.csv")
     def nuclei_csv(image_id: int) -> Response:
-        return _download(record_to_csv(get_record(workplace, image_id)), "text/csv", f"case-{image_id}-nuclei.csv")
+        content = record_to_csv(get_record(workplace, image_id)).encode()
+        return send(Download(f"image-{image_id}-nuclei.csv", CSV, content))
 
     whole = APIRouter()
     whole.include_router(router)
@@ -72,9 +79,3 @@ def error_to_response(request: Request, error: Exception) -> Response:
     """Our errors as JSON with their message; registered as exception handler."""
     status = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 422)
     return JSONResponse({"detail": str(error)}, status, headers=NO_STORE)
-
-
-def _download(text: str, media_type: str, name: str) -> Response:
-    # The name holds the case's number only: labels may carry anything, and files travel.
-    headers = {"Content-Disposition": f'attachment; filename="{name}"', **NO_STORE}
-    return Response(text, media_type=f"{media_type}; charset=utf-8", headers=headers)

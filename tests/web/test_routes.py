@@ -61,7 +61,8 @@ def test_a_case_tells_its_state_and_result(client: TestClient, image_id: int, do
     assert case["state"] == "done"
     assert case["counts"] == {"positive": 1, "negative": 1, "other": 1}
     assert case["index_percent"] == 50
-    assert client.get("/nucleus/api/images").json() == {"cases": [case], "worker_failing": False}
+    listed = client.get("/nucleus/api/images").json()
+    assert (listed["images"], listed["worker_failing"]) == ([case], False)
 
 
 def test_candidates_come_packed_and_may_be_kept(client: TestClient, done_id: int) -> None:
@@ -101,7 +102,7 @@ def test_downloads_hold_the_same_numbers_and_the_research_line(client: TestClien
     assert [float(r["x_um"]) for r in rows] == pytest.approx([5.12, 15, 25], abs=0.011)
     assert result["thresholds"] == {"positive": 0.1, "negative": 0.2, "other": 0.3}
     # No label, which may be a patient's name, in the file's name.
-    assert json_answer.headers["content-disposition"] == f'attachment; filename="case-{done_id}.json"'
+    assert json_answer.headers["content-disposition"] == f'attachment; filename="image-{done_id}.json"'
 
 
 @pytest.mark.parametrize(

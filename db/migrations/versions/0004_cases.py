@@ -21,7 +21,7 @@ def upgrade() -> None:
         sa.Column("sheet", sa.JSON, nullable=False),
         sa.Column("created", INSTANT, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_case_record"),
-        sa.CheckConstraint("rev > 0", name=op.f("ck_case_record_rev")),
+        sa.CheckConstraint("rev >= 0", name=op.f("ck_case_record_rev")),
         sqlite_autoincrement=True,
     )
     changes = op.create_table(

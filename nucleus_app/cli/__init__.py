@@ -1,0 +1,1 @@
+"""Commands of ``python -m nucleus_app``, thin over the services."""

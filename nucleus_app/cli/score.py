@@ -1,0 +1,210 @@
+"""``score``: files to numbers, and to the report of a case where a protocol is named."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nucleus_app import RESEARCH_USE_ONLY
+from nucleus_app.domain.sheet import CATEGORIES, CaseSheet, Protocol, Shares, find_role, parse_sheet
+from nucleus_app.errors import InvalidImage, NucleusAppError
+from nucleus_app.settings import Settings
+
+if TYPE_CHECKING:
+    from nucleus_app.reports.case_report import CaseReport
+    from nucleus_app.reports.record import ImageRecord
+    from nucleus_app.services.folders import ScoredFile
+
+MAX_STEM = 60
+"""Characters of a file's name that its outputs keep: up to 240 bytes, and 255 is the limit of a name."""
+
+
+def add_arguments(score: argparse.ArgumentParser) -> None:
+    score.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="image files, or folders of them")
+    score.add_argument("--mpp", type=float, metavar="F", help="µm per pixel; default: what each file states")
+    score.add_argument("--anyway", action="store_true", help="count even in images that are no Ki67 field")
+    score.add_argument("--out", type=Path, required=True, metavar="DIR")
+    score.add_argument("--weights", type=Path, metavar="FILE")
+    case = score.add_argument_group(
+        "report of a case",
+        "All images are fields of one case. An image in a folder named hot spot, negligible, low, medium or high has that role.",
+    )
+    case.add_argument("--protocol", type=_protocol, metavar="P", help=", ".join(_dashed(p) for p in Protocol))
+    case.add_argument("--pdf", action="store_true", help="write the report as PDF too")
+    case.add_argument("--case-per-file", action="store_true", help="each image is a case of its own")
+    case.add_argument("--label", default="", metavar="TEXT", help="the case's pseudonym")
+    case.add_argument("--target", type=int, default=500, metavar="N", help="tumour nuclei in a hot spot (default 500)")
+    case.add_argument("--well-differentiated", choices=("yes", "no"))
+    case.add_argument("--mitoses", type=float, metavar="F", help="per 2 mm²")
+    case.add_argument(
+        "--shares", type=_shares, metavar="N,L,M,H",
+        help="percent of the tumour area with negligible, low, medium and high Ki67",
+    )  # fmt: skip
+    score.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Score every file; a bad one is named and the others are done. Returns 1 if any failed."""
+    from tqdm import tqdm
+
+    from nucleus_app.imaging.reader import EXTENSIONS
+    from nucleus_app.services.folders import score_file
+    from nucleus_app.services.scoring import load_predictor
+
+    files = list_images(options.paths, EXTENSIONS)
+    if not files:
+        raise InvalidImage(
+            f"there is no image in {', '.join(map(str, options.paths))}: give image files or their folder"
+        )
+    sheet = _read_sheet(options)  # before any work: it may be wrong
+    options.out.mkdir(parents=True, exist_ok=True)
+    predictor = load_predictor(settings, options.weights)
+    scored: list[tuple[str, ScoredFile]] = []
+    with tqdm(total=len(files), unit="image", disable=None, leave=False) as bar:
+        for path, stem in zip(files, distinct_stems(files), strict=True):
+            start = time.perf_counter()
+            try:
+                done = score_file(predictor, path, options.mpp, settings.max_megapixels, anyway=options.anyway)
+                _write(done.record, options.out / stem)
+            except (NucleusAppError, OSError) as error:
+                bar.write(f"{path.name}: {error}", file=sys.stderr)
+            else:
+                scored.append((stem, done))
+                bar.write(f"{path.name}: {_summarise(done.record)}, {time.perf_counter() - start:.2f} s")
+                for warning in done.record.warnings:
+                    bar.write(f"{path.name}: {warning}", file=sys.stderr)
+            bar.update()
+    failed = len(files) - len(scored)
+    if sheet is not None and scored:
+        failed += _write_cases(options, settings, sheet, scored)
+    print(f"{len(scored)} passed, {failed} failed. {RESEARCH_USE_ONLY}")
+    return 1 if failed else 0
+
+
+def _write(record: ImageRecord, path: Path) -> None:
+    from nucleus_app.reports.formats import record_to_csv, record_to_json
+
+    path.with_name(f"{path.name}.json").write_text(record_to_json(record), "utf-8")
+    if record.counted:
+        path.with_name(f"{path.name}.csv").write_text(record_to_csv(record), "utf-8")
+
+
+def _write_cases(
+    options: argparse.Namespace, settings: Settings, sheet: CaseSheet, scored: list[tuple[str, ScoredFile]]
+) -> int:
+    """Reports of one case, or of one a file, and a table of all; returns how many could not be written."""
+    from nucleus_app.reports.case_report import report_to_json
+    from nucleus_app.reports.pdf import render_pdf
+    from nucleus_app.reports.tables import report_to_fields_csv
+    from nucleus_app.services.folders import FolderCase
+
+    together = [("case", [file for _, file in scored])]
+    cases = [(f"{stem}-case", [file]) for stem, file in scored] if options.case_per_file else together
+    failed = 0
+    print(f"\n{'case':32} {'index':>8}  {'95 % interval':>15}  {'tumour nuclei':>13}  class")
+    for name, files in cases:
+        labelled = sheet if sheet.label else replace(sheet, label=files[0].path.stem if options.case_per_file else "")
+        case = FolderCase(labelled, files, settings.max_megapixels)
+        report = case.report()
+        print(_tabulate(name, report))
+        try:
+            (options.out / f"{name}.json").write_bytes(report_to_json(report))
+            (options.out / f"{name}-fields.csv").write_text(report_to_fields_csv(report), "utf-8")
+            if options.pdf:
+                (options.out / f"{name}.pdf").write_bytes(render_pdf(report, case.read_pixels))
+        except (NucleusAppError, OSError) as error:
+            failed += 1
+            print(f"{name}: {error}", file=sys.stderr)
+        for warning in report.warnings:
+            print(f"{name}: {warning}", file=sys.stderr)
+    print()
+    return failed
+
+
+def _tabulate(name: str, report: CaseReport) -> str:
+    score = report.score.primary
+    if score is None:
+        return f"{name[:32]:32} {'–':>8}  {report.score.missing}"
+    interval = f"{score.low_percent:.1f} to {score.high_percent:.1f}"
+    more = f"; {report.score.advice}" if report.score.advice else ""
+    return f"{name[:32]:32} {score.shown + ' %':>8}  {interval:>15}  {score.tumour:13}  {report.score.class_name or '–'}{more}"
+
+
+def _read_sheet(options: argparse.Namespace) -> CaseSheet | None:
+    """What the options say of the case; None where no report is asked for. Raises InvalidCase."""
+    if options.protocol is None and not options.pdf and not options.case_per_file:
+        return None
+    differentiated = {"yes": True, "no": False}.get(options.well_differentiated)
+    return parse_sheet(
+        {
+            "label": options.label,
+            "protocol": options.protocol or Protocol.INDEX_ONLY,
+            "target": options.target,
+            "well_differentiated": differentiated,
+            "mitoses_per_2mm2": options.mitoses,
+            "shares": options.shares,
+        }
+    )
+
+
+def _dashed(protocol: Protocol) -> str:
+    return protocol.value.replace(" ", "-")
+
+
+def _protocol(text: str) -> Protocol:
+    found = next((p for p in Protocol if _dashed(p) == text.replace(" ", "-").lower()), None)
+    if found is None:
+        raise argparse.ArgumentTypeError(f"{text} is no protocol: use {', '.join(map(_dashed, Protocol))}")
+    return found
+
+
+def _shares(text: str) -> Shares:
+    try:
+        shares = Shares(**dict(zip((c.value for c in CATEGORIES), map(float, text.split(",")), strict=True)))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text}: give four numbers from 0 to 100, such as 10,20,30,40") from error
+    if not shares.is_whole:
+        raise argparse.ArgumentTypeError(f"{text} sums to {shares.total:g}, not to 100")
+    return shares
+
+
+def _summarise(record: ImageRecord) -> str:
+    """The result of one image in one line."""
+    if not record.counted:
+        return "not counted (--anyway counts all the same)"
+    index, counts = record.index, record.counts
+    shown = (
+        "no tumour nucleus"
+        if index is None
+        else f"{index.percent:.1f} % ({index.low_percent:.1f} to {index.high_percent:.1f})"
+    )
+    return f"{counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}"
+
+
+def list_images(paths: list[Path], extensions: tuple[str, ...]) -> list[Path]:
+    """Files as given (whatever their extension), and the images of folders; within these also of folders named as a role."""
+    found: list[Path] = []
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112 (pathlib raises for a name that is too long)
+            found += sorted(p for p in path.iterdir() if p.suffix.lower() in extensions)
+            found += list_images(sorted(p for p in path.iterdir() if p.is_dir() and find_role(p.name)), extensions)
+        else:
+            found.append(path)
+    return found
+
+
+def distinct_stems(files: list[Path]) -> list[str]:
+    """Output names; files of one stem (a.png, a.jpg) keep their extension so that none overwrites another."""
+    stems = [path.stem[:MAX_STEM] for path in files]
+    names = [s if stems.count(s) == 1 else path.name[-MAX_STEM:] for s, path in zip(stems, files, strict=True)]
+    seen: dict[str, int] = {}
+    distinct = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        distinct.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return distinct

@@ -1,0 +1,101 @@
+"""Fields and nuclei of one image as QuPath 0.5 and later reads them: File → Import objects from file.
+
+What was decided, read from QuPath's own reader and writer:
+
+- Nuclei are point *annotations*, what QuPath's counting tool makes; a detection that is a point is not drawn by every version.
+- The two kinds of tumour nuclei are derived classes (``names``: "Tumor: Positive", "Tumor: Negative"), the rest is "Other". Each has
+  a colour, without which QuPath's reader refuses a classification that is an object.
+- Nuclei that a region leaves out are not counted, so they are not exported. A nucleus within two fields is exported once.
+- QuPath's origin is the corner of the top-left pixel, ours its centre: half a pixel is added.
+- Ids are UUIDs made from the image's hash, so that the same report gives the same objects.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from nucleus_app.domain.nuclei import NucleusClass
+from nucleus_app.domain.sheet import FieldBox
+from nucleus_app.reports.case_report import CaseReport, FieldReport, NucleusMark
+from nucleus_app.reports.marks import PALETTES
+
+HALF_PIXEL = 0.5
+FIELD_COLOUR = (40, 40, 40)
+CLASSIFICATIONS: dict[NucleusClass, dict[str, Any]] = {
+    NucleusClass.POSITIVE: {"names": ["Tumor", "Positive"], "color": list(PALETTES["qupath"].colours[0])},
+    NucleusClass.NEGATIVE: {"names": ["Tumor", "Negative"], "color": list(PALETTES["qupath"].colours[1])},
+    NucleusClass.OTHER: {"name": "Other", "color": list(PALETTES["qupath"].colours[2])},
+}
+Feature = dict[str, Any]
+
+
+def report_to_geojson(report: CaseReport, image_id: int, multipoint: bool = False) -> str:
+    """The image's fields as locked polygons, then its counted nuclei: one Point each, or with ``multipoint`` one MultiPoint a class.
+
+    Pixels of the full-resolution image. Raises KeyError when no field of the report lies on that image.
+    """
+    fields = [field for field in report.fields if field.image_id == image_id]
+    if not fields:
+        raise KeyError(image_id)
+    nuclei = list_counted(fields)
+    features = [_box_to_feature(field) for field in fields]
+    sha256 = fields[0].image_sha256
+    for kind in NucleusClass:
+        chosen = [nucleus for nucleus in nuclei if nucleus.kind == kind]
+        if multipoint and chosen:
+            points = [_to_point(nucleus) for nucleus in chosen]
+            features.append(_make_feature(f"{sha256}:{kind.slug}", {"type": "MultiPoint", "coordinates": points}, kind))
+        elif not multipoint:
+            features += [_nucleus_to_feature(sha256, nucleus, kind) for nucleus in chosen]
+    collection = {"type": "FeatureCollection", "notice": report.notice, "features": features}
+    return json.dumps(collection, ensure_ascii=False)
+
+
+def list_counted(fields: list[FieldReport]) -> list[NucleusMark]:
+    """The counted nuclei of fields on one image, each once."""
+    return list({nucleus.id: nucleus for field in fields for nucleus in field.nuclei if not nucleus.left_out}.values())
+
+
+def _nucleus_to_feature(sha256: str, nucleus: NucleusMark, kind: NucleusClass) -> Feature:
+    geometry = {"type": "Point", "coordinates": _to_point(nucleus)}
+    feature = _make_feature(f"{sha256}:{nucleus.id}", geometry, kind)
+    feature["properties"]["metadata"] = {"nucleus": str(nucleus.id), "origin": nucleus.origin}
+    measurements = {"Score": round(nucleus.score, 4)}
+    if nucleus.confidence is not None:
+        measurements["Confidence"] = round(nucleus.confidence, 4)
+    feature["properties"]["measurements"] = measurements
+    return feature
+
+
+def _make_feature(name: str, geometry: dict[str, Any], kind: NucleusClass) -> Feature:
+    properties = {"objectType": "annotation", "classification": CLASSIFICATIONS[kind]}
+    return {"type": "Feature", "id": _make_id(name), "geometry": geometry, "properties": properties}
+
+
+def _box_to_feature(field: FieldReport) -> Feature:
+    """A field as a locked rectangle without a class, so that it counts as no kind of tissue."""
+    properties = {"objectType": "annotation", "name": field.name, "color": list(FIELD_COLOUR), "isLocked": True}
+    properties["metadata"] = {"role": field.role.value}
+    geometry = {"type": "Polygon", "coordinates": [_to_ring(field.box)]}
+    return {
+        "type": "Feature",
+        "id": _make_id(f"{field.image_sha256}:field:{field.id}"),
+        "geometry": geometry,
+        "properties": properties,
+    }
+
+
+def _to_ring(box: FieldBox) -> list[list[float]]:
+    """A box in pixels, left <= x < right, as a closed ring: its edges are those of its pixels."""
+    left, top, right, bottom = box
+    return [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
+
+
+def _to_point(nucleus: NucleusMark) -> list[float]:
+    return [round(nucleus.x_px + HALF_PIXEL, 2), round(nucleus.y_px + HALF_PIXEL, 2)]
+
+
+def _make_id(name: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, name))

@@ -1,0 +1,174 @@
+"""Tables of a case report: what each column is, and CSV. The workbook writes the same columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from nucleus_app import RESEARCH_USE_ONLY
+from nucleus_app.domain.nuclei import NucleusClass
+from nucleus_app.domain.rules import RULES
+from nucleus_app.reports.case_report import CaseReport, FieldReport, NucleusMark, Tallies
+
+Cell = str | int | float | bool | None
+Row = TypeVar("Row")
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+"""A cell that begins so is a formula to a spreadsheet, the wide ones too in East Asian settings."""
+
+
+class Column(NamedTuple, Generic[Row]):
+    title: str
+    of: Callable[[Row], Cell]
+
+
+class FieldRow(NamedTuple):
+    n: int
+    field: FieldReport
+
+
+class NucleusRow(NamedTuple):
+    n: int
+    field: FieldReport
+    nucleus: NucleusMark
+
+
+def _tally(of: Callable[[Tallies], int]) -> Callable[[FieldRow], Cell]:
+    return lambda row: None if row.field.tallies is None else of(row.field.tallies)
+
+
+def _network(kind: NucleusClass) -> Callable[[FieldRow], Cell]:
+    return lambda row: None if row.field.network is None else row.field.network[kind]
+
+
+def _cut(kind: NucleusClass) -> Callable[[FieldRow], Cell]:
+    return lambda row: row.field.cuts[kind] if kind < len(row.field.cuts) else None
+
+
+CASE_COLUMNS: tuple[Column[CaseReport], ...] = (
+    Column("case", lambda r: r.case_id),
+    Column("label", lambda r: r.sheet.label),
+    Column("specimen", lambda r: r.sheet.specimen),
+    Column("block", lambda r: r.sheet.block),
+    Column("tumour_type", lambda r: r.sheet.tumour_type),
+    Column("antibody", lambda r: r.sheet.antibody),
+    Column("platform", lambda r: r.sheet.platform),
+    Column("scanner", lambda r: r.sheet.scanner),
+    Column("protocol", lambda r: RULES[r.sheet.protocol].title),
+    Column("score", lambda r: r.score.primary.name if r.score.primary else ""),
+    Column("index_percent", lambda r: r.score.primary.percent if r.score.primary else None),
+    Column("index_shown", lambda r: r.score.primary.shown if r.score.primary else ""),
+    Column("low_percent", lambda r: r.score.primary.low_percent if r.score.primary else None),
+    Column("high_percent", lambda r: r.score.primary.high_percent if r.score.primary else None),
+    Column("method", lambda r: r.score.primary.method if r.score.primary else ""),
+    Column("positive", lambda r: r.score.primary.positive if r.score.primary else None),
+    Column("tumour", lambda r: r.score.primary.tumour if r.score.primary else None),
+    Column("class", lambda r: r.score.class_name or ""),
+    Column("class_text", lambda r: r.score.class_text),
+    Column("advice", lambda r: r.score.advice or r.score.missing),
+    Column("other_scores", lambda r: "; ".join(f"{s.name} {s.shown} %" for s in r.score.others)),
+    Column("hot_spot_minus_average", lambda r: r.score.hot_spot_minus_average),
+    Column("between_fields_low_percent", lambda r: r.score.between_fields[0] if r.score.between_fields else None),
+    Column("between_fields_high_percent", lambda r: r.score.between_fields[1] if r.score.between_fields else None),
+    Column("target", lambda r: r.score.target),
+    Column("fields", lambda r: len(r.fields)),
+    Column("edits", lambda r: r.edits),
+    Column("readers", lambda r: ", ".join(r.readers)),
+    Column("state", lambda r: "signed" if r.signature else "draft, not signed"),
+    Column("revision", lambda r: r.signature.revision if r.signature else None),
+    Column("signed_by", lambda r: r.signature.reader if r.signature else ""),
+    Column("signed_at", lambda r: r.signature.at if r.signature else ""),
+    Column("reopened_because", lambda r: r.signature.reason if r.signature else ""),
+    Column("numbers_made", lambda r: r.made),
+    Column("positivity_rule", lambda r: r.positivity_rule),
+    Column("warnings", lambda r: " | ".join(r.warnings)),
+    Column("comment", lambda r: r.sheet.comment),
+    Column("app_version", lambda r: r.app_version),
+)
+FIELD_COLUMNS: tuple[Column[FieldRow], ...] = (
+    Column("field", lambda r: r.n),
+    Column("name", lambda r: r.field.name),
+    Column("role", lambda r: r.field.role.value),
+    Column("image", lambda r: r.field.image_id),
+    Column("image_label", lambda r: r.field.image_label),
+    Column("left_px", lambda r: r.field.box.left),
+    Column("top_px", lambda r: r.field.box.top),
+    Column("right_px", lambda r: r.field.box.right),
+    Column("bottom_px", lambda r: r.field.box.bottom),
+    Column("area_mm2", lambda r: r.field.area_mm2),
+    Column("positive", _tally(lambda t: t.positive)),
+    Column("negative", _tally(lambda t: t.negative)),
+    Column("tumour", _tally(lambda t: t.tumour)),
+    Column("other", _tally(lambda t: t.other)),
+    Column("left_out", _tally(lambda t: t.left_out)),
+    Column("index_percent", lambda r: r.field.percent),
+    Column("low_percent", lambda r: r.field.low_percent),
+    Column("high_percent", lambda r: r.field.high_percent),
+    Column("edited", _tally(lambda t: t.edited)),
+    Column("placed", _tally(lambda t: t.placed)),
+    Column("network_positive", _network(NucleusClass.POSITIVE)),
+    Column("network_negative", _network(NucleusClass.NEGATIVE)),
+    Column("network_other", _network(NucleusClass.OTHER)),
+    Column("mpp", lambda r: r.field.mpp),
+    Column("mpp_source", lambda r: r.field.mpp_source),
+    Column("cut_positive", _cut(NucleusClass.POSITIVE)),
+    Column("cut_negative", _cut(NucleusClass.NEGATIVE)),
+    Column("cut_other", _cut(NucleusClass.OTHER)),
+    Column("version", lambda r: r.field.version.name if r.field.version else ""),
+    Column("version_sha256", lambda r: r.field.version.sha256 if r.field.version else ""),
+    Column("image_sha256", lambda r: r.field.image_sha256),
+    Column("warnings", lambda r: " | ".join(r.field.warnings)),
+)
+NUCLEUS_COLUMNS: tuple[Column[NucleusRow], ...] = (
+    Column("field", lambda r: r.n),
+    Column("field_name", lambda r: r.field.name),
+    Column("image", lambda r: r.field.image_id),
+    Column("nucleus", lambda r: r.nucleus.id),
+    Column("x_px", lambda r: round(r.nucleus.x_px, 2)),
+    Column("y_px", lambda r: round(r.nucleus.y_px, 2)),
+    Column("x_um", lambda r: _to_um(r.nucleus.x_px, r.field.mpp)),
+    Column("y_um", lambda r: _to_um(r.nucleus.y_px, r.field.mpp)),
+    Column("class", lambda r: r.nucleus.kind),
+    Column("class_name", lambda r: NucleusClass(r.nucleus.kind).slug),
+    Column("score", lambda r: round(r.nucleus.score, 4)),
+    Column("confidence", lambda r: None if r.nucleus.confidence is None else round(r.nucleus.confidence, 4)),
+    Column("origin", lambda r: r.nucleus.origin),
+    Column("left_out", lambda r: int(r.nucleus.left_out)),
+)
+
+
+def list_field_rows(report: CaseReport) -> list[FieldRow]:
+    return [FieldRow(n, field) for n, field in enumerate(report.fields, 1)]
+
+
+def list_nucleus_rows(report: CaseReport) -> list[NucleusRow]:
+    """Every nucleus of every field, those left out included; one that lies in two fields is listed in both."""
+    return [NucleusRow(n, field, nucleus) for n, field in list_field_rows(report) for nucleus in field.nuclei]
+
+
+def report_to_fields_csv(report: CaseReport) -> str:
+    """One row a field. The last column's heading is the research-use line."""
+    return _write_csv(FIELD_COLUMNS, list_field_rows(report))
+
+
+def report_to_nuclei_csv(report: CaseReport) -> str:
+    """One row a nucleus, in pixels of its image (centres at integers) and µm. The last heading is the research-use line."""
+    return _write_csv(NUCLEUS_COLUMNS, list_nucleus_rows(report))
+
+
+def guard_cell(cell: Cell) -> Cell:
+    """The cell as a spreadsheet may read it: a text that would be a formula gets an apostrophe before it."""
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+
+
+def _write_csv(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow([*(column.title for column in columns), RESEARCH_USE_ONLY])
+    writer.writerows([*(guard_cell(column.of(row)) for column in columns), ""] for row in rows)
+    return buffer.getvalue()
+
+
+def _to_um(value_px: float, mpp: float | None) -> float | None:
+    return None if mpp is None else round(value_px * mpp, 2)

@@ -1,0 +1,76 @@
+"""Files that a case can be downloaded as. All are written from one report value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nucleus_app.errors import InvalidCase, NotFound
+from nucleus_app.imaging.reader import decode_png
+from nucleus_app.kinet.preprocess import Rgb
+from nucleus_app.reports.case_report import report_to_json
+from nucleus_app.reports.coco import report_to_coco
+from nucleus_app.reports.geojson import report_to_geojson
+from nucleus_app.reports.marks import PALETTES
+from nucleus_app.reports.pdf import render_pdf
+from nucleus_app.reports.tables import report_to_fields_csv, report_to_nuclei_csv
+from nucleus_app.reports.workbook import cases_to_xlsx, report_to_xlsx
+from nucleus_app.services.casework import CaseDesk
+from nucleus_app.services.workplace import Workplace
+
+EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+JSON, CSV, PDF, GEOJSON = "application/json", "text/csv; charset=utf-8", "application/pdf", "application/geo+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file. Its name holds numbers only: labels may carry anything, and files travel."""
+
+    name: str
+    media_type: str
+    content: bytes
+
+
+def write_case(workplace: Workplace, desk: CaseDesk, case_id: int, kind: str, palette: str = "paper") -> Download:
+    """A case as ``kind``, the end of the file's name. Raises NotFound for a case or a kind that there is not."""
+    if kind not in KINDS:
+        raise NotFound(f"A case is no {kind}: ask for one of {', '.join(KINDS)}.")
+    report, signed = desk.report(case_id)
+
+    def read_pixels(blob: str) -> Rgb:
+        return decode_png(workplace.blobs.get(blob))
+
+    if kind == "report.pdf":
+        if palette not in PALETTES:
+            raise InvalidCase(f"There is no palette {palette[:40]}: use one of {', '.join(PALETTES)}.")
+        content = render_pdf(report, read_pixels, palette, signed)
+    elif kind == "report.json":
+        content = report_to_json(report)  # of a signed case the very bytes of which the hash was signed
+    elif kind == "report.xlsx":
+        content = report_to_xlsx(report)
+    else:
+        writer = {
+            "fields.csv": report_to_fields_csv, "nuclei.csv": report_to_nuclei_csv, "coco.json": report_to_coco,
+        }[kind]  # fmt: skip
+        content = writer(report).encode()
+    return Download(f"case-{case_id}-{kind}", KINDS[kind], content)
+
+
+KINDS = {
+    "report.pdf": PDF, "report.json": JSON, "report.xlsx": EXCEL, "fields.csv": CSV, "nuclei.csv": CSV,
+    "coco.json": JSON,
+}  # fmt: skip
+
+
+def write_geojson(desk: CaseDesk, case_id: int, image_id: int, *, multipoint: bool) -> Download:
+    """One image of a case for QuPath. Raises NotFound for an image that no field of the case is in."""
+    report, _ = desk.report(case_id)
+    if all(field.image_id != image_id for field in report.fields):
+        raise NotFound(f"No field of case {case_id} is in image {image_id}.")
+    content = report_to_geojson(report, image_id, multipoint).encode()
+    return Download(f"case-{case_id}-image-{image_id}.geojson", GEOJSON, content)
+
+
+def write_cases(desk: CaseDesk, case_ids: Iterable[int]) -> Download:
+    """A table of cases, a row each."""
+    return Download("cases.xlsx", EXCEL, cases_to_xlsx(desk.summarise(desk.view(id_)) for id_ in case_ids))

@@ -1,0 +1,76 @@
+"""Files on a disk as the fields of a case, without a database: what the command line does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from nucleus_app import __version__
+from nucleus_app.domain.line import to_line
+from nucleus_app.domain.sheet import MAX_TEXT, CaseSheet, FieldPlan, Role, find_role
+from nucleus_app.imaging.reader import read_image
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.kinet.preprocess import Rgb
+from nucleus_app.reports.assembly import FieldImage, list_case_warnings, report_field, score_fields
+from nucleus_app.reports.case_report import CaseReport
+from nucleus_app.reports.record import ImageRecord
+from nucleus_app.services.scoring import score_image
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFile:
+    """A file and what was found in it; its pixels are read again when they are needed."""
+
+    path: Path
+    record: ImageRecord
+
+    @property
+    def role(self) -> Role:
+        """Of the folder that the file lies in, where that is named after a role."""
+        return find_role(self.path.absolute().parent.name) or Role.FIELD
+
+
+def score_file(
+    predictor: Predictor, path: Path, mpp: float | None, max_megapixels: int, *, anyway: bool = False
+) -> ScoredFile:
+    """Score one file. Raises InvalidImage, UnknownPixelSize."""
+    image = read_image(path, max_megapixels=max_megapixels)
+    record = score_image(predictor, image, mpp, max_megapixels=max_megapixels, anyway=anyway)
+    return ScoredFile(path, record)
+
+
+class FolderCase:
+    """Scored files as one case."""
+
+    def __init__(self, sheet: CaseSheet, files: Sequence[ScoredFile], max_megapixels: int) -> None:
+        self._files = files
+        self._max_megapixels = max_megapixels
+        plans = tuple(FieldPlan(n, n, to_line(f.path.stem, MAX_TEXT), f.role) for n, f in enumerate(files, 1))
+        self.sheet = replace(sheet, fields=plans)
+
+    def report(self) -> CaseReport:
+        """The report of the case, a draft: nobody has looked at it."""
+        images = tuple(_to_field_image(n, file) for n, file in enumerate(self._files, 1))
+        fields = tuple(
+            report_field(plan, image, number=plan.id) for plan, image in zip(self.sheet.fields, images, strict=True)
+        )
+        score = score_fields(self.sheet, fields)
+        return CaseReport(
+            case_id=0, sheet=self.sheet, score=score, fields=fields, warnings=list_case_warnings(score, fields, images),
+            edits=0, readers=(), app_version=__version__, made=datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+
+    def read_pixels(self, blob: str) -> Rgb:
+        """Pixels (H, W, 3) of the file with that SHA-256."""
+        path = next(file.path for file in self._files if file.record.image_sha256 == blob)
+        return read_image(path, max_megapixels=self._max_megapixels).rgb
+
+
+def _to_field_image(number: int, file: ScoredFile) -> FieldImage:
+    record = file.record
+    return FieldImage(
+        number, to_line(file.path.name, MAX_TEXT), record.image_sha256, record.image_sha256, record.width_px,
+        record.height_px, record.pixel_size.mpp, record.pixel_size.source, record,
+    )  # fmt: skip

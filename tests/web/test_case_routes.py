@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from nucleus_app.services.cases import get_case
+from nucleus_app.services.workplace import Workplace
+from tests.services.reviewing import add_image, add_scoring
+
+
+@pytest.fixture
+def client(server: FastAPI) -> TestClient:
+    return TestClient(server)
+
+
+@pytest.fixture
+def case(workplace: Workplace, tmp_path: Any) -> str:
+    image = add_image(workplace, tmp_path)
+    add_scoring(workplace, image)
+    return f"/nucleus/api/cases/{get_case(workplace, image).image.case_id}"
+
+
+def test_a_case_goes_from_its_sheet_to_a_signature_and_back(client: TestClient, case: str) -> None:
+    state = client.get(case).json()
+    saved = client.put(
+        case, json={"rev": state["rev"], "reader": "Dr. A", "sheet": state["sheet"] | {"protocol": "net hot spot"}}
+    )
+    assert saved.status_code == 200
+    assert saved.json()["rule"]["cutoffs"] == [3, 20]
+    assert client.put(case, json={"rev": state["rev"], "sheet": state["sheet"]}).status_code == 409
+    signed = client.post(f"{case}/sign", json={"digest": saved.json()["digest"], "reader": "Dr. A"}).json()
+    assert (signed["signature"]["reader"], len(signed["signature"]["sha256"])) == ("Dr. A", 64)
+    refused = client.put(case, json={"rev": saved.json()["rev"], "sheet": state["sheet"]})
+    assert (refused.status_code, "reopen it" in refused.json()["detail"]) == (409, True)
+    listed = client.get("/nucleus/api/images").json()
+    assert [(c["state"], c["shown"], c["images"]) for c in listed["cases"]] == [
+        ("signed", saved.json()["score"]["primary"]["shown"], [listed["images"][0]["id"]])
+    ]
+    reopened = client.post(f"{case}/reopen", json={"reader": "Dr. B", "reason": "recount"}).json()
+    assert (reopened["signature"], reopened["revision"]) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "status"),
+    [
+        (b"{", "application/json", 422),
+        (b"[]", "application/json", 422),
+        (b'{"rev": 1}', "application/json", 422),
+        (b'{"rev": 1, "sheet": {"target": NaN}}', "application/json", 422),
+        (b'{"rev": 1e99, "sheet": {}}', "application/json", 422),
+        (b'{"rev": 1, "sheet": {}}', "text/plain", 415),
+        (b'{"rev": 1, "sheet": {"comment": "' + b"x" * 5_000_000 + b'"}}', "application/json", 413),
+    ],
+)
+def test_what_is_no_sheet_is_refused_with_a_sentence(
+    client: TestClient, case: str, body: bytes, content_type: str, status: int
+) -> None:
+    answer = client.put(case, content=body, headers={"content-type": content_type})
+    assert answer.status_code == status
+    assert isinstance(answer.json()["detail"], str)
+    assert client.get(case).json()["rev"] == 2
+
+
+def test_a_case_comes_in_every_format_and_a_signed_one_as_the_bytes_that_were_signed(
+    client: TestClient, case: str
+) -> None:
+    state = client.get(case).json()
+    signed = client.post(f"{case}/sign", json={"digest": state["digest"], "reader": "Dr. A"}).json()
+    image = state["images"][0]["id"]
+    begins = {
+        "report.pdf": b"%PDF-1.7", "report.json": b"{", "report.xlsx": b"PK", "fields.csv": b"field", "nuclei.csv": b"",
+        "coco.json": b"{", f"qupath-{image}.geojson": b"{",
+    }  # fmt: skip
+    for name, start in begins.items():
+        answer = client.get(f"{case}/{name}")
+        assert (answer.status_code, answer.content[: len(start)]) == (200, start), name
+        assert "a.png" not in answer.headers["content-disposition"]
+        assert b"a.png" not in answer.content
+    frozen = client.get(f"{case}/report.json").content
+    assert hashlib.sha256(frozen).hexdigest() == signed["signature"]["sha256"]
+    assert client.get("/nucleus/api/cases.xlsx").content[:2] == b"PK"
+    assert client.get(f"{case}/report.exe").status_code == 404
+    assert client.get(f"{case}/qupath-99.geojson").status_code == 404
+    assert client.get(f"{case}/report.pdf?palette=pink").status_code == 422
+
+
+def test_a_case_that_there_is_not_says_so(client: TestClient) -> None:
+    assert client.get("/nucleus/api/cases/77").status_code == 404
