@@ -61,7 +61,7 @@ export class ProtocolForm {
     return el('div', { class: 'nv-shares', role: 'group', 'aria-label': 'Share of the invasive tumour area in each category, percent' },
       el('p', {}, 'Share of the tumour area, %'),
       el('div', { class: 'nv-four' }, ...CATEGORIES.map((category) => {
-        const input = el('input', { type: 'text', inputmode: 'decimal', 'data-key': `share-${category}`, 'data-share': category, value: shares?.[category] || '', placeholder: '0', autocomplete: 'off' });
+        const input = el('input', { type: 'text', inputmode: 'decimal', 'data-key': `share-${category}`, 'data-share': category, 'aria-label': category, value: shares?.[category] || '', placeholder: '0', autocomplete: 'off' });
         this.onNumber(input, 100, (value) => (sheet) => ({ ...sheet, shares: wholeOrNull({ ...sheet.shares, [category]: value ?? 0 }) }));
         return el('label', {}, el('span', {}, category), input, el('small', { 'data-have': category }));
       })),
