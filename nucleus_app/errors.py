@@ -47,3 +47,7 @@ class InvalidCase(NucleusAppError):
 
 class SignedOff(NucleusAppError):
     """The case is signed off: it must be reopened before anything changes."""
+
+
+class InvalidAnnotations(NucleusAppError):
+    """A file of annotations from another program that cannot be imported."""

@@ -11,9 +11,9 @@ from pydantic import TypeAdapter
 from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
 from db.engine import session_scope
 from db.images import StoredImage
-from nucleus_app.domain.protocols import CaseScore
+from nucleus_app.domain.protocols import CaseScore, CountedField, score_case
 from nucleus_app.domain.rules import RULES
-from nucleus_app.domain.sheet import sheet_to_mapping
+from nucleus_app.domain.sheet import FieldPlan, sheet_to_mapping
 from nucleus_app.reports.case_report import CaseReport, FieldReport
 from nucleus_app.services.cases import Case
 from nucleus_app.services.casework import CaseDesk, CaseView
@@ -93,8 +93,17 @@ class CaseList:
         return self._briefs.get((case.id, case.rev, seen), lambda: self._score(case, images))
 
     def _score(self, case: StoredCase, images: list[Case]) -> Mapping:
-        score = self._desk.summarise(self._desk.view(case.id)).score
+        by_id = {c.image.id: c for c in images}
+        if any(field.box or field.image not in by_id for field in case.sheet.fields):
+            score = self._desk.summarise(self._desk.view(case.id)).score
+        else:  # whole images need no nuclei, and a list has hundreds of cases
+            score = score_case(case.sheet, [_count_whole(by_id[plan.image], plan) for plan in case.sheet.fields])
         return _to_brief(case, images, "open", score.primary.shown if score.primary else None, score.class_name)
+
+
+def _count_whole(image: Case, plan: FieldPlan) -> CountedField:
+    counted = image.tally is not None and not image.is_refused
+    return CountedField(plan.name, plan.role, image.tally.counts if counted and image.tally else None, None)
 
 
 def _to_brief(case: StoredCase, images: list[Case], state: str, shown: str | None, class_name: str | None) -> Mapping:

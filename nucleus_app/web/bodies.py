@@ -33,13 +33,15 @@ class JsonRoute(APIRoute):
 
 
 async def _keep_body(request: Request) -> bytes:
-    request._body = await read_body(request)  # where Starlette looks for a body that was read
+    request._body = await read_body(request, advice="send less text")  # where Starlette looks for a body that was read
     return request._body
 
 
-async def read_body(request: Request, longest: int = MAX_BODY_BYTES) -> bytes:
+async def read_body(
+    request: Request, longest: int = MAX_BODY_BYTES, advice: str = "send fewer edits at a time"
+) -> bytes:
     """The body, given up as soon as it is too long. Raises HTTPException: 415 unless it is declared as JSON (a page of
-    another site could send plain text without asking first), 413 when it is too long.
+    another site could send plain text without asking first), 413 with the advice when it is too long.
     """
     declared = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if declared != "application/json":
@@ -48,7 +50,7 @@ async def read_body(request: Request, longest: int = MAX_BODY_BYTES) -> bytes:
     async for part in request.stream():
         body += part
         if len(body) > longest:
-            raise HTTPException(413, f"The body is over {longest // 1024**2} MB: send fewer edits at a time.")
+            raise HTTPException(413, f"The body is over {longest // 1024**2} MB: {advice}.")
     return bytes(body)
 
 

@@ -18,6 +18,8 @@ from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
 from nucleus_app.web.case_routes import create_case_router, send
+from nucleus_app.web.hotspot_routes import create_hotspot_router
+from nucleus_app.web.qupath_routes import create_qupath_router
 from nucleus_app.web.review_routes import create_review_router
 
 STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409, SignedOff: 409}
@@ -72,6 +74,8 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
     whole.include_router(router)
     whole.include_router(create_review_router(workplace, desk))
     whole.include_router(create_case_router(workplace, case_desk))
+    whole.include_router(create_hotspot_router(workplace))
+    whole.include_router(create_qupath_router(workplace))
     return whole
 
 

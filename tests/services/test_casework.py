@@ -18,6 +18,7 @@ from nucleus_app.services.case_states import state_to_mapping
 from nucleus_app.services.cases import get_case
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.intake import rename, score_at, take_in
+from nucleus_app.services.qupath import import_annotations
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.signing import reopen, sign_off
@@ -26,6 +27,8 @@ from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
 from tests.services.reviewing import EXCLUDE, add_image, add_scoring, body, reclass
 
+POINT = b"""{"type": "Feature", "geometry": {"type": "Point", "coordinates": [9, 9]},
+  "properties": {"objectType": "annotation", "classification": {"name": "Positive", "color": [250, 62, 62]}}}"""
 NONE = StoredReview(0, Tally.untouched(Counts(0, 0, 0)), datetime(2026, 1, 1, tzinfo=UTC))
 
 
@@ -181,6 +184,7 @@ def test_a_signed_case_is_frozen_under_one_hash(case: Folder, image_id: int, sco
         lambda: case.change(specimen="liver"),
         lambda: move_images(case.workplace, case.id, case.rev, "", [image_id]),
         lambda: case.sign("Dr. B"),
+        lambda: import_annotations(case.workplace, image_id, POINT, {"Positive": "positive"}, "Dr. B"),
     ):
         with pytest.raises(SignedOff, match=r"signed off by Dr\. Å Ω"):
             change()
