@@ -19,11 +19,12 @@ from nucleus_app.ui.viewer.component import create_viewer
 
 logger = logging.getLogger(__name__)
 
-PROTOCOLS = ["Index only"]
+ALONE, TOGETHER, TO_OPEN = "Each image is a case", "All are one case", "Add to the open case"
 CSS = """
 .gradio-container > main, .gradio-container .fillable { padding: 4px 14px !important; max-width: none !important; }
 #title p { margin: 0; } #title { padding: 2px 4px 0; }
-#details .block { padding: 8px 10px; }
+#details .block, #upload-into { padding: 8px 10px; }
+#upload-into label { padding: 3px 8px; }
 footer { display: none !important; }
 """
 Notice = dict[str, str]
@@ -41,23 +42,25 @@ def build_page(workplace: Workplace) -> gr.Blocks:
                 files = gr.File(
                     label="Drop Ki67 images here", file_count="multiple", height=164, elem_id="upload", type="filepath"
                 )
+                into = gr.Radio([ALONE, TOGETHER, TO_OPEN], value=ALONE, label="Dropped images", elem_id="upload-into")
                 with gr.Group(elem_id="details"):
                     label = gr.Textbox(
-                        label="Case label", max_length=MAX_LABEL, elem_id="label",
+                        label="Image label", max_length=MAX_LABEL, elem_id="label",
                         info="Shown here only. Replace names by a pseudonym.",
                     )  # fmt: skip
                     mpp = gr.Number(
                         label="Pixel size, µm/px", step=0.001, minimum=0, elem_id="mpp",
                         info="20× is about 0.5, 40× about 0.25.",
                     )  # fmt: skip
-                    gr.Radio(PROTOCOLS, value=PROTOCOLS[0], label="Protocol", elem_id="protocol", interactive=True)
                     score = gr.Button("Score", variant="primary", elem_id="score")
             with gr.Column(scale=1, min_width=500):
                 viewer = create_viewer(elem_id="viewer")
         shown = [viewer, image_id, label, mpp]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         page.load(handlers.load, None, shown, **quiet)
-        files.upload(handlers.upload, files, [*shown, files], **(quiet | {"show_progress": "minimal"}))
+        files.upload(
+            handlers.upload, [files, into, image_id], [*shown, files], **(quiet | {"show_progress": "minimal"})
+        )
         # One at a time and in order, so that the fields end on the case that was chosen last.
         viewer.select(handlers.select, None, shown, trigger_mode="multiple", **(quiet | {"concurrency_limit": 1}))
         for done in (label.submit, label.blur):
@@ -80,13 +83,19 @@ class Handlers:
         cases = list_cases(self._workplace)
         return self._show(cases[0] if cases else None, [])
 
-    def upload(self, paths: list[str] | None) -> Fields:
-        """Take every file in; what cannot be read is named with the reason, the others go on."""
+    def upload(self, paths: list[str] | None, into: str = ALONE, open_image: float | None = None) -> Fields:
+        """Take every file in; what cannot be read is named with the reason, the others go on. ``into``: whether each
+        becomes a case, all of them one, or all go into the case of the open image.
+        """
         notices: list[Notice] = []
         latest: int | None = None
+        case_id = self._find_case(open_image) if into == TO_OPEN else None
         for path in map(Path, dict.fromkeys(paths or [])):  # the same file twice has one place in the cache
             try:
-                latest = take_in(self._workplace, path, path.name).id
+                stored = take_in(self._workplace, path, path.name, case_id=case_id)
+                latest = stored.id
+                if into != ALONE:
+                    case_id = stored.case_id
             except NucleusAppError as error:
                 notices.append(_notice("error", f"{path.name}: {error}"))
             except Exception:
@@ -98,6 +107,13 @@ class Handlers:
                 path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
         case = get_case(self._workplace, latest) if latest is not None else None
         return [*(self._show(case, notices) if case else self._only_notices(notices)), None]
+
+    def _find_case(self, image_id: float | None) -> int | None:
+        """The case of an image that is open; None where none is, and the first file then begins one."""
+        try:
+            return get_case(self._workplace, int(image_id)).image.case_id if image_id else None
+        except NucleusAppError:
+            return None
 
     def select(self, event: gr.EventData) -> Fields:
         """A case was opened in the viewer: fill its details."""

@@ -67,8 +67,8 @@ class RunningApp:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(timeout=30)
 
-    def cases(self) -> list[dict[str, object]]:
-        listed: list[dict[str, object]] = httpx.get(f"{self.url}nucleus/api/images").json()["cases"]
+    def images(self) -> list[dict[str, object]]:
+        listed: list[dict[str, object]] = httpx.get(f"{self.url}nucleus/api/images").json()["images"]
         return listed
 
 

@@ -72,7 +72,7 @@ def test_first_start_shows_a_scored_synthetic_field(page: Page, app: RunningApp)
     expect(panel).to_contain_text("Synthetic field drawn by this app")
     expect(panel).to_contain_text("Ki67 labelling index")
     expect(page.get_by_text(RUO).first).to_be_visible()
-    case = app.cases()[-1]
+    case = app.images()[-1]
     counts: dict[str, int] = case["counts"]  # type: ignore[assignment]
     expect(page.locator(".nv-counts")).to_have_text(
         f"{counts['positive']:,} positive of {counts['positive'] + counts['negative']:,} tumour nuclei"
@@ -154,7 +154,7 @@ def test_bad_files_are_named_with_the_reason_and_the_good_ones_go_on(
     (tmp_path / "cut.png").write_bytes(save(field.rgb, tmp_path / "whole.png").read_bytes()[:20_000])
     dot = save(np.zeros((1, 1, 3), np.uint8), tmp_path / "dot.bmp")
     open_page(page, app)
-    before = len(app.cases())
+    before = len(app.images())
     upload(page, tmp_path / "notes.png", good, tmp_path / "empty.jpg", tmp_path / "cut.png", dot)
     expect(page.locator(".nv-error")).to_have_count(4)
     for name, reason in (
@@ -166,7 +166,7 @@ def test_bad_files_are_named_with_the_reason_and_the_good_ones_go_on(
         expect(page.locator(".nv-error", has_text=name)).to_contain_text(reason)
     wait_scored(page)
     expect(page.locator(".nv-panel h2")).to_have_text("good.tif")
-    assert len(app.cases()) == before + 1
+    assert len(app.images()) == before + 1
     page.locator(".nv-error button").first.click()
     expect(page.locator(".nv-error")).to_have_count(3)
 
@@ -197,12 +197,12 @@ def test_files_with_hostile_names_arrive_harmless(page: Page, app: RunningApp, f
         "😀.png",
     ]
     open_page(page, app)
-    before = len(app.cases())
+    before = len(app.images())
     files = [{"name": name, "mimeType": "image/png", "buffer": buffer.getvalue()} for name in names]
     page.set_input_files("#upload input[type=file]", files)
     expect(page.locator(".nv-list button")).to_have_count(before + len(names))
     assert page.evaluate("window.hacked === undefined")
-    labels = [str(case["label"]) for case in app.cases()[: len(names)]]
+    labels = [str(case["label"]) for case in app.images()[: len(names)]]
     assert all(1 <= len(label) <= 120 and "/" not in label for label in labels)
     assert not list(app.data_dir.parent.rglob("cron.d"))
 
@@ -238,15 +238,17 @@ def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_pat
     open_page(page, app, "?image=1")
     wait_scored(page)
     with page.expect_download() as started:
-        page.get_by_role("link", name="JSON").click()
-    started.value.save_as(tmp_path / "result.json")
-    result = json.loads((tmp_path / "result.json").read_text("utf-8"))
-    expect(page.locator(".nv-value")).to_have_text(f"{result['index_percent']:.1f}")
-    assert result["notice"] == RUO
+        page.get_by_role("link", name="JSON", exact=True).click()
+    started.value.save_as(tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    expect(page.locator(".nv-value")).to_have_text(report["score"]["primary"]["shown"])
+    assert report["notice"] == RUO
+    page.get_by_text("More files").click()
     with page.expect_download() as started:
         page.get_by_role("link", name="CSV of nuclei").click()
     started.value.save_as(tmp_path / "nuclei.csv")
-    assert len((tmp_path / "nuclei.csv").read_text("utf-8").splitlines()) == 1 + len(result["nuclei"])
+    nuclei = sum(len(field["nuclei"]) for field in report["fields"])
+    assert len((tmp_path / "nuclei.csv").read_text("utf-8").splitlines()) == 1 + nuclei
 
 
 def test_a_second_tab_sees_a_new_case(

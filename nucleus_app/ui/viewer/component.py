@@ -13,6 +13,7 @@ from pathlib import Path
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
+STYLES = ("viewer.css", "case.css")
 
 # Constant, without placeholders: a value pasted into the template would run as code.
 _TEMPLATE = """
@@ -28,10 +29,12 @@ const EVENTS = ['select'];
 const root = (window.gradio_config && window.gradio_config.root) || '';
 const base = new URL((root ? root.replace(/\\/+$/, '') : '') + '/', document.baseURI).toString();
 const at = (name) => `${base}nucleus/static/__VERSION__/${name}`;
-const style = document.createElement('link');
-style.rel = 'stylesheet';
-style.href = at('viewer.css');
-document.head.appendChild(style);
+for (const name of __STYLES__) {
+  const style = document.createElement('link');
+  style.rel = 'stylesheet';
+  style.href = at(name);
+  document.head.appendChild(style);
+}
 for (const name of __MODULES__) { // all at once, not one after the other as each names the next
   const link = document.createElement('link');
   link.rel = 'modulepreload';
@@ -61,10 +64,11 @@ def static_version() -> str:
 def create_viewer(elem_id: str) -> gr.HTML:
     """The viewer, to be placed in a Blocks. Not a subclass: Gradio writes a stub beside every subclass's source."""
     modules = sorted(path.name for path in STATIC.glob("*.js"))
+    loader = _LOADER.replace("__VERSION__", static_version()).replace("__STYLES__", json.dumps(STYLES))
     return gr.HTML(
         html_template=_TEMPLATE,
         css_template="",
-        js_on_load=_LOADER.replace("__VERSION__", static_version()).replace("__MODULES__", json.dumps(modules)),
+        js_on_load=loader.replace("__MODULES__", json.dumps(modules)),
         apply_default_css=False,
         elem_id=elem_id,
     )

@@ -1,6 +1,7 @@
 // Draws what belongs to the pointer: the nucleus it is over, the selection, what is being drawn, the crosshair. A layer of its
 // own, so that moving the mouse never draws the nuclei anew.
 
+import { writeLabel } from './fieldlayer.js';
 import { addLayer, clearLayer } from './overlay.js';
 
 const CROSSHAIR_PX = 14, MOST_RINGS = 4000;
@@ -35,6 +36,7 @@ export class CursorLayer {
         for (let i = 0; i < pts.length; i += 2) g.lineTo(...at(pts[i], pts[i + 1]));
         if (tools.drawing.closed) g.closePath();
       });
+      if (tools.drawing.text) writeLabel(g, tools.drawing.text, ...at(tools.drawing.pts[6], tools.drawing.pts[7]).map((value, i) => value + 3 * i));
     }
     if (tools.brush) outline(g, '#ffffff', () => g.arc(...at(tools.brush.x, tools.brush.y), Math.max(1, tools.brush.r * view.scale), 0, 2 * Math.PI));
     if (tools.crosshair) {

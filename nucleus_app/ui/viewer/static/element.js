@@ -8,3 +8,19 @@ export function el(tag, attributes = {}, ...children) {
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;
 }
+
+/** New children for a node in which someone may be typing: what has the focus (by its data-key) keeps it, with its text and cursor. */
+export function refill(host, ...children) {
+  const before = host.contains(document.activeElement) ? document.activeElement : null;
+  host.replaceChildren(...children.filter((child) => child !== null && child !== undefined));
+  const after = before?.dataset.key && host.querySelector(`[data-key="${CSS.escape(before.dataset.key)}"]`);
+  if (!after) return;
+  after.focus({ preventScroll: true });
+  if (!before.matches('input[type=text]')) return;
+  after.value = before.value;
+  after.setSelectionRange(before.selectionStart, before.selectionEnd);
+}
+
+export function button(text, act, attributes = {}) {
+  return el('button', { type: 'button', onclick: act, ...attributes }, text);
+}

@@ -25,6 +25,7 @@ export const ACTIONS = {
   brush: ['Tool: paint a region', ['B']],
   polygon: ['Tool: outline a region', ['P']],
   eraser: ['Tool: erase regions', ['E']],
+  field: ['Tool: drag a field of the case', ['D']],
   smaller: ['Smaller brush', ['[']],
   larger: ['Larger brush', [']']],
   selectView: ['Select every nucleus in view', ['Ctrl+A']],

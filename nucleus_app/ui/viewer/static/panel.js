@@ -1,16 +1,15 @@
-// The panel beside the image: state and progress, counts, index, warnings, legend, downloads, list of cases.
+// The panel beside the image: the score of the case and of the open image, its fields, legend, review, report, list of cases.
 // Every text from outside goes in by textContent.
 
 import { el } from './element.js';
+import { number, percent, range } from './numbers.js';
 import { PALETTES, TITLES, drawMark } from './palettes.js';
 import { CLASSES } from './points.js';
 import { ReviewPanel } from './reviewpanel.js';
+import { describeSignature } from './signoff.js';
+import { describeMore, describeScore, listWarnings } from './verdict.js';
 
-const LISTED = 300; // as many as the server lists
 const RESEARCH_USE_ONLY = 'For research use only. Not for use in diagnostic procedures.';
-
-const number = (value) => value.toLocaleString('en-US');
-const percent = (value) => value.toFixed(1);
 
 /** What is going on with a case, in one sentence, and how far it is (0..1, or null). */
 export function describeState(caseData) {
@@ -24,16 +23,19 @@ export function describeState(caseData) {
 }
 
 export class Panel {
-  /** handlers: onPalette(name), onToggle(class, shown), onOpen(id), and those of ReviewPanel. reader: the person's name. */
-  constructor(host, base, handlers, reader) {
-    Object.assign(this, { base, handlers, shown: [true, true, true], palette: 'paper' });
+  /** handlers: onPalette(name), onToggle(class, shown), and those of ReviewPanel. desk: the case's parts. */
+  constructor(host, handlers, desk) {
+    Object.assign(this, { handlers, shown: [true, true, true], palette: 'paper' });
     this.notices = el('div', { class: 'nv-notices', role: 'alert' });
-    this.score = el('section', { class: 'nv-score', 'aria-live': 'polite', 'aria-label': 'Score' });
+    this.head = el('div', {});
+    this.verdict = el('div', { 'aria-live': 'polite' });
+    this.below = el('div', {});
+    this.about = el('section', { class: 'nv-about', 'aria-label': 'Open image' });
+    this.score = el('section', { class: 'nv-score', 'aria-label': 'Score' }, this.head, desk.protocol.node, this.verdict, desk.protocol.inputs, this.below);
     this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
-    this.cases = el('section', { class: 'nv-cases', 'aria-label': 'Cases' });
-    this.review = new ReviewPanel(handlers, reader);
+    this.review = new ReviewPanel(handlers);
     const key = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
-    host.append(this.notices, this.score, this.legend, key, this.review.node, this.cases, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
+    host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
   showNotices(notices) {
@@ -41,9 +43,12 @@ export class Panel {
     for (const { kind, text } of notices) this.addNotice(kind, text);
   }
 
-  addNotice(kind, text) {
+  /** once: not while the same is shown already. Returns whether it was added. */
+  addNotice(kind, text, once = false) {
+    if (once && [...this.notices.children].some((node) => node.firstChild.textContent === text)) return false;
     this.notices.append(el('div', { class: `nv-notice nv-${kind}` }, el('span', {}, text),
       el('button', { type: 'button', title: 'Dismiss', 'aria-label': 'Dismiss', onclick: (e) => e.target.parentNode.remove() }, '×')));
+    return true;
   }
 
   /** Whether there is something to review. */
@@ -51,51 +56,66 @@ export class Panel {
     this.review.node.hidden = !shown;
   }
 
-  showCase(data) {
-    const shown = JSON.stringify(data);
-    if (shown === this.shownCase) return;
-    this.shownCase = shown;
-    const [text, progress] = describeState(data);
-    const parts = [el('h2', {}, data.label)];
-    if (data.synthetic) parts.push(el('p', { class: 'nv-synthetic' }, 'Synthetic field drawn by this app. No patient.'));
+  /** data: the open image; shown: the case (CaseDesk.shown), or null while there is none. */
+  showCase(data, shown) {
+    const known = JSON.stringify([data, shown]);
+    if (known === this.shownCase) return;
+    this.shownCase = known;
+    const isOne = !shown || shown.isSimple, { state } = shown ?? {};
+    this.head.replaceChildren(el('h2', {}, isOne ? data.label : state.sheet.label || `Case ${state.id}`),
+      ...(isOne && state && state.sheet.label && state.sheet.label !== data.label ? [el('p', { class: 'nv-hint' }, `Case ${state.sheet.label}`)] : []),
+      ...(data.synthetic && isOne ? [el('p', { class: 'nv-synthetic' }, 'Synthetic field drawn by this app. No patient.')] : []),
+      ...(state?.signature ? [el('p', { class: 'nv-sealed' }, describeSignature(state.signature))] : []));
+    const image = isOne ? [...this.progress(data), ...this.result(data)] : this.progress(data), warnings = isOne ? [...new Set([...data.warnings, ...(state?.warnings ?? [])])] : state.warnings;
+    const scale = el('p', { class: 'nv-scale' }, `${number(data.width_px)} × ${number(data.height_px)} px`, data.mpp === null ? ', pixel size unknown' : ` at ${data.mpp.toPrecision(3)} µm/px (${data.mpp_source})`,
+      data.version ? el('span', { class: 'nv-version', title: data.version.sha256 }, ` · ${data.version.name} ${data.version.sha256.slice(0, 8)}`) : null);
+    const rule = state ? keepOpen(this.below, describeMore(state)) : [];
+    this.verdict.replaceChildren(...image, ...(isOne ? [] : describeScore(state).filter(Boolean)));
+    this.verdict.classList.toggle('nv-waiting', !isOne && shown.isWaiting);
+    this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale] : []), ...rule].filter(Boolean));
+    this.about.hidden = isOne;
+    if (!isOne) this.about.replaceChildren(el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...this.line(data), scale);
+    this.showLegend(data.counts);
+  }
+
+  /** What is going on with the open image. */
+  progress(data) {
+    const [text, progress] = describeState(data), parts = [];
     if (text) {
       parts.push(el('p', { class: `nv-state nv-state-${data.state.replaceAll(' ', '-')}` }, text));
       if (progress !== null) parts.push(el('progress', progress > 0 || data.tiles_total > 1 ? { value: progress, max: 1, 'aria-label': 'Tiles done' } : { 'aria-label': 'Working' }));
     }
     if (data.refused) parts.push(el('p', { class: 'nv-refused' }, 'Not counted'));
-    if (data.counts) parts.push(...this.result(data));
-    if (data.warnings.length) parts.push(el('ul', { class: 'nv-warnings' }, ...data.warnings.map((w) => el('li', {}, w))));
-    parts.push(el('p', { class: 'nv-scale' }, data.mpp === null
-      ? `${number(data.width_px)} × ${number(data.height_px)} px, pixel size unknown`
-      : `${number(data.width_px)} × ${number(data.height_px)} px at ${data.mpp.toPrecision(3)} µm/px (${data.mpp_source})`));
-    if (data.counts) parts.push(this.downloads(data));
-    this.score.replaceChildren(...parts);
-    this.showLegend(data.counts);
-  }
-
-  result({ counts, index_percent: index, ci95_percent: interval, sparse, waiting, left_out: leftOut, edited, placed, deleted, network_counts: network }) {
-    const tumour = counts.positive + counts.negative;
-    const parts = [];
-    if (index !== null) {
-      const range = interval && !waiting ? `95 % interval ${percent(interval[0])} to ${percent(interval[1])} % (Wilson)` : '95 % interval …';
-      parts.push(
-        el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, percent(index)), ' %', el('span', { class: 'nv-name' }, 'Ki67 labelling index')),
-        el('p', { class: 'nv-interval' }, range),
-      );
-    }
-    parts.push(el('p', { class: 'nv-counts' }, el('strong', {}, number(counts.positive)), ' positive of ', el('strong', {}, number(tumour)), ' tumour nuclei'));
-    const changed = [[edited, 'classed or moved'], [placed, 'added'], [deleted, 'removed'], [leftOut, 'left out by regions']].filter(([n]) => n);
-    if (changed.length) {
-      const own = network && network.positive + network.negative ? ` The network alone: ${number(network.positive)} of ${number(network.positive + network.negative)}.` : '';
-      parts.push(el('p', { class: 'nv-changed' }, `By hand: ${changed.map(([n, what]) => `${number(n)} ${what}`).join(', ')}.${own}`));
-    }
     return parts;
   }
 
-  downloads({ id, version }) {
-    const link = (name, text) => el('a', { href: `${this.base}nucleus/api/images/${id}/${name}`, download: true }, text);
-    return el('p', { class: 'nv-downloads' }, link('result.json', 'JSON'), link('nuclei.csv', 'CSV of nuclei'),
-      el('span', { class: 'nv-version', title: version.sha256 }, `${version.name} · ${version.sha256.slice(0, 8)}`));
+  /** The open image's own result in one line, where the case's number is the big one. */
+  line(data) {
+    const { counts, index_percent: index, ci95_percent: interval, waiting } = data;
+    if (!counts) return [];
+    const of = `${number(counts.positive)} of ${number(counts.positive + counts.negative)}`;
+    return [el('p', { class: 'nv-image-line' }, index === null ? 'no tumour nucleus' : el('strong', {}, `${percent(index)} %`), index === null ? '' : ` · ${interval && !waiting ? `${range(...interval)} %` : '…'} · ${of}`), ...this.changes(data)];
+  }
+
+  result(data) {
+    const { counts, index_percent: index, ci95_percent: interval, sparse, waiting } = data, parts = [];
+    if (!counts) return parts;
+    const tumour = counts.positive + counts.negative;
+    if (index !== null) {
+      parts.push(
+        el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, percent(index)), ' %', el('span', { class: 'nv-name' }, 'Ki67 labelling index')),
+        el('p', { class: 'nv-interval' }, interval && !waiting ? `95 % interval ${range(...interval)} % (Wilson)` : '95 % interval …'),
+      );
+    }
+    return [...parts, el('p', { class: 'nv-counts' }, el('strong', {}, number(counts.positive)), ' positive of ', el('strong', {}, number(tumour)), ' tumour nuclei'), ...this.changes(data)];
+  }
+
+  /** What was done by hand, and what the network alone had counted. */
+  changes({ left_out: leftOut, edited, placed, deleted, network_counts: network }) {
+    const changed = [[edited, 'classed or moved'], [placed, 'added'], [deleted, 'removed'], [leftOut, 'left out by regions']].filter(([n]) => n);
+    if (!changed.length) return [];
+    const own = network && network.positive + network.negative ? ` Network alone: ${number(network.positive)} of ${number(network.positive + network.negative)}.` : '';
+    return [el('p', { class: 'nv-changed' }, `By hand: ${changed.map(([n, what]) => `${number(n)} ${what}`).join(', ')}.${own}`)];
   }
 
   /** Built anew only for another palette: else a select would lose the focus with every count. */
@@ -128,21 +148,10 @@ export class Panel {
     this.buildLegend();
     this.numbers.forEach((node, kind) => { node.textContent = counts[kind]; });
   }
+}
 
-  showCases(list, openId) {
-    const shown = JSON.stringify([list, openId]);
-    if (shown === this.shownCases) return; // a rebuilt list would lose its place, and the press of a button
-    this.shownCases = shown;
-    const scrolled = this.cases.querySelector('.nv-list')?.scrollTop ?? 0;
-    const short = (c) => (c.refused ? 'not counted' : c.counts ? (c.index_percent === null ? 'no tumour' : `${percent(c.index_percent)} %`) : c.state === 'running' && c.tiles_total > 1 ? `${c.tiles_done}/${c.tiles_total}` : c.state);
-    const focused = this.cases.contains(document.activeElement) ? document.activeElement.dataset.id : null;
-    this.cases.replaceChildren(
-      el('h3', {}, list.length < LISTED ? `Cases (${list.length})` : `Latest ${LISTED} cases`),
-      el('div', { class: 'nv-list' }, ...list.map((c) =>
-        el('button', { type: 'button', 'data-id': c.id, 'aria-current': c.id === openId ? 'true' : null, onclick: () => this.handlers.onOpen(c.id) },
-          el('span', { class: 'nv-label' }, c.label), el('span', { class: `nv-short nv-short-${c.state.replaceAll(' ', '-')}` }, short(c))))),
-    );
-    this.cases.querySelector('.nv-list').scrollTop = scrolled;
-    if (focused) this.cases.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
-  }
+/** Parts whose disclosures are as they were: built anew they would close. */
+function keepOpen(host, parts) {
+  if (host.querySelector('details')?.open) parts.find((part) => part?.matches('details'))?.setAttribute('open', '');
+  return parts;
 }

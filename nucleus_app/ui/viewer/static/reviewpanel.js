@@ -9,8 +9,8 @@ const number = (value) => value.toLocaleString('en-US');
 const clock = (date) => date.toLocaleTimeString('en-GB');
 
 export class ReviewPanel {
-  /** handlers: onCut(kind, level, done), onUndo(key), onLook(edit), onWalk(step), onAgree(), onSuggest(), onAccept(), onDismiss(), onReader(name). */
-  constructor(handlers, reader) {
+  /** handlers: onCut(kind, level, done), onUndo(key), onLook(edit), onWalk(step), onAgree(), onSuggest(), onAccept(), onDismiss(). */
+  constructor(handlers) {
     this.handlers = handlers;
     this.saved = el('p', { class: 'nv-saved', role: 'status' });
     this.doubtText = el('p', {});
@@ -24,9 +24,7 @@ export class ReviewPanel {
     this.list = el('ol', { class: 'nv-history' });
     this.historyTitle = el('summary', {}, 'History');
     this.history = el('details', { class: 'nv-section', ontoggle: () => this.showHistory(this.review) }, this.historyTitle, this.list);
-    const name = el('input', { type: 'text', maxlength: 60, value: reader, placeholder: 'your name or initials', 'aria-label': 'Reader', onchange: (e) => handlers.onReader(e.target.value.trim()) });
-    this.node = el('section', { class: 'nv-review', 'aria-label': 'Review' }, this.saved, this.doubt, this.cuts, this.regions, this.history,
-      el('label', { class: 'nv-reader' }, 'Reader', name));
+    this.node = el('section', { class: 'nv-review', 'aria-label': 'Review' }, this.saved, this.doubt, this.cuts, this.regions, this.history);
     this.showSuggestion('none', false);
   }
 

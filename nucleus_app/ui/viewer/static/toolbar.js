@@ -14,6 +14,7 @@ const ICONS = {
   brush: 'M20 4L10 14M9 13c-3 0-4 2-4 4 0 1.500-1 2-2 2 4 2.500 8 1 8-3z',
   polygon: 'M5 8l8-4 7 6-3 9-10 1z',
   eraser: 'M4 15l9-9 6 6-7 7H8zM9 10l6 6',
+  field: 'M4 8V4h4M20 8V4h-4M4 16v4h4M20 16v4h-4M9 12h6M12 9v6',
   undo: 'M9 5L4 10l5 5M4 10h10a5 5 0 0 1 0 10h-3',
   redo: 'M15 5l5 5-5 5M20 10H10a5 5 0 0 0 0 10h3',
   fit: 'M4 9V4h5M20 9V4h-5M4 15v5h5M20 15v5h-5',
@@ -21,7 +22,7 @@ const ICONS = {
 };
 const NAMES = {
   pan: 'Look and select', point: 'Add and move nuclei', rectangle: 'Select in a rectangle', lasso: 'Select with a lasso', brush: 'Paint a region',
-  polygon: 'Outline a region', eraser: 'Erase regions', undo: 'Undo', redo: 'Redo', fit: 'Whole image', keys: 'Keys',
+  polygon: 'Outline a region', eraser: 'Erase regions', field: 'Drag a field', undo: 'Undo', redo: 'Redo', fit: 'Whole image', keys: 'Keys',
 };
 const HINTS = {
   pan: (a, b, c, x) => `Drag to move. Point at a nucleus and press ${a}, ${b}, ${c} or ${x}.`,
@@ -31,6 +32,7 @@ const HINTS = {
   brush: () => 'Paint. Alt erases.',
   polygon: (a, b, c, x, enter) => `Click corners; double-click or ${enter} closes, ${x} drops the last.`,
   eraser: () => 'Wipe regions away.',
+  field: () => 'Drag a rectangle: a field of the case. Shift: a square of 0.2 mm². Esc leaves.',
 };
 const GROUPS = [TOOLS, CLASSES, ['undo', 'redo', 'fit', 'keys']];
 

@@ -3,22 +3,23 @@
 import { recallJson, remember } from './memory.js';
 import { ABSENT, NETWORK } from './points.js';
 import { inPolygon } from './regions.js';
+import { frame } from './fieldframe.js';
 
-export const TOOLS = ['pan', 'point', 'rectangle', 'lasso', 'brush', 'polygon', 'eraser'];
+export const TOOLS = ['pan', 'point', 'rectangle', 'lasso', 'brush', 'polygon', 'eraser', 'field'];
 const SLACK_PX = 6; // a hand shakes, a pen more
 const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 3600, MOST_LENGTHS = 50, MOST_IDS = 50_000;
 const STORE = 'nucleus:tool';
 export const LABELS = ['tumour', 'non-tumour', 'exclude', 'reviewed'];
-const DRAWING = ['rectangle', 'lasso', 'brush', 'eraser'];
+const DRAWING = ['rectangle', 'lasso', 'brush', 'eraser', 'field'];
 
 export class Tools {
   /**
-   * stage: { osd, points, review, view, mpp, width, height, commit(op), draw(), repaint(), repaintRegions(), isVisible(i),
+   * stage: { osd, points, review, view, mpp, width, height, commit(op), draw(), repaint(), repaintRegions(), isVisible(i), onField(box),
    * onTool(), walk(step), say(text) }. repaint draws the pointer's layer, draw everything.
    */
   constructor(stage) {
     const { tool, kind, label, brushUm } = { tool: 'pan', kind: 0, label: 'tumour', brushUm: 20, ...recallJson(STORE, {}) };
-    const known = TOOLS.includes(tool) && LABELS.includes(label) && kind in [0, 1, 2] && brushUm > 0;
+    const known = TOOLS.includes(tool) && tool !== 'field' && LABELS.includes(label) && kind in [0, 1, 2] && brushUm > 0;
     const chosen = known ? { tool, kind, label, brushUm } : { tool: 'pan', kind: 0, label: 'tumour', brushUm: 20 };
     Object.assign(this, { stage, ...chosen, crosshair: false, panning: false });
     this.reset();
@@ -115,6 +116,7 @@ export class Tools {
     this.press = { position, at, moved: false, on: this.pick(at), shiftKey, altKey, pans: this.panning };
     if (this.panning) return;
     if (this.tool === 'brush' || this.tool === 'eraser') this.beginStroke(at, altKey);
+    else if (this.tool === 'field') this.drawing = frame(at, at, shiftKey, this.stage);
     else if (this.tool === 'lasso' || this.tool === 'rectangle') this.drawing = { pts: [at.x, at.y], closed: true };
   }
 
@@ -123,6 +125,7 @@ export class Tools {
     if (!press) return;
     const away = Math.hypot(event.position.x - press.position.x, event.position.y - press.position.y) > SLACK_PX;
     press.moved ||= away;
+    press.shiftKey = event.originalEvent.shiftKey;
     const at = this.toImage(event.position);
     const draws = !press.pans && DRAWING.includes(this.tool);
     const drags = !press.pans && this.tool === 'point' && press.on >= 0;
@@ -140,6 +143,7 @@ export class Tools {
     if (!press || press.pans) return;
     const at = this.toImage(position);
     if (this.draft && this.tool !== 'polygon') return this.endStroke();
+    if (this.tool === 'field') return this.endField(drawing);
     if (this.tool === 'lasso' || this.tool === 'rectangle') {
       if (!drawing) return; // dropped meanwhile
       this.drawing = null;
@@ -290,6 +294,7 @@ export class Tools {
   }
 
   cancel() {
+    if (this.tool === 'field' && !this.drawing) this.choose('pan');
     Object.assign(this, { press: null, drawing: null, draft: null, focus: -1, carried: -1, follows: 'pointer' });
     this.select([], {});
     this.stage.draw();
@@ -300,6 +305,10 @@ export class Tools {
   draw(at) {
     const { drawing, draft } = this;
     if (!drawing && !draft) return; // dropped meanwhile
+    if (this.tool === 'field') {
+      this.drawing = frame(this.press.at, at, this.press.shiftKey, this.stage);
+      return this.stage.repaint();
+    }
     if (this.tool === 'rectangle') {
       const [x, y] = drawing.pts;
       drawing.pts = [x, y, at.x, y, at.x, at.y, x, at.y];
@@ -318,6 +327,18 @@ export class Tools {
       this.beginStroke(at, altKey);
     }
     this.stage.repaintRegions();
+  }
+
+  /** A field is drawn one at a time: the tool goes back, so that the next drag moves the image. */
+  endField(drawing) {
+    this.drawing = null;
+    if (!drawing) return; // dropped meanwhile
+    if (!drawing.box) {
+      this.stage.say(drawing.text);
+      return this.stage.repaint();
+    }
+    this.choose('pan');
+    this.stage.onField(drawing.box);
   }
 
   beginStroke(at, erases) {

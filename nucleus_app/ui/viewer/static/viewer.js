@@ -2,27 +2,33 @@
 // which case is open and brings notices.
 
 import { Actions } from './actions.js';
+import { CaseDesk } from './casedesk.js';
 import { CursorLayer } from './cursor.js';
+import { FieldLayer } from './fieldlayer.js';
+import { HeatLayer } from './heatlayer.js';
 import { describe, placeOf } from './history.js';
+import { ask } from './http.js';
 import { listBoxes } from './box.js';
 import { Keys, KeySheet } from './keys.js';
+import { fit, lookAt, walk } from './looking.js';
 import { recall, remember } from './memory.js';
 import { Outbox } from './outbox.js';
 import { Overlay } from './overlay.js';
 import { NOUNS, PALETTES } from './palettes.js';
 import { Panel } from './panel.js';
-import { ABSENT, PointStore } from './points.js';
+import { PointStore } from './points.js';
 import { RegionLayer } from './regionlayer.js';
 import { Review } from './review.js';
 import { drawBar } from './scalebar.js';
 import { Session } from './session.js';
+import { Suggestion } from './suggestion.js';
 import { Toolbar } from './toolbar.js';
 import { Tools } from './tools.js';
 import { findView, keepView } from './views.js';
 
-const BUSY_MS = 700, IDLE_MS = 8000, MARK_UM = 2.6, CLOSE_PX_PER_UM = 5;
+const BUSY_MS = 700, IDLE_MS = 8000, MARK_UM = 2.6;
 const BUSY = ['queued', 'running'];
-const PALETTE_KEY = 'nucleus:palette', READER_KEY = 'nucleus:reader', TIMEOUT_MS = 20_000;
+const PALETTE_KEY = 'nucleus:palette', READER_KEY = 'nucleus:reader';
 
 export function mount({ element, props, trigger, watch, base }) {
   return new Viewer(element, props, trigger, watch, base);
@@ -31,7 +37,7 @@ export function mount({ element, props, trigger, watch, base }) {
 class Viewer {
   constructor(element, props, trigger, watch, base) {
     const points = PointStore.empty();
-    Object.assign(this, { element, props, trigger, base, points, review: new Review(points, [1, 1, 1]), session: null, openId: null, list: [], suggestion: null, leaving: new Set() });
+    Object.assign(this, { element, props, trigger, base, points, review: new Review(points, [1, 1, 1]), session: null, openId: null, leaving: new Set() });
     this.root = element.querySelector('.nv-root');
     this.stage = element.querySelector('.nv-stage');
     this.osd = window.OpenSeadragon({
@@ -40,10 +46,13 @@ class Viewer {
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsPen: { clickToZoom: false, dblClickToZoom: false }, imageLoaderLimit: 6,
     });
     this.keys = new Keys();
+    this.heat = new HeatLayer(this.osd.canvas);
     this.regions = new RegionLayer(this.osd.canvas);
     this.overlay = new Overlay(this.osd.canvas);
+    this.boxes = new FieldLayer(this.osd.canvas);
     this.cursor = new CursorLayer(this.osd.canvas);
     this.tools = new Tools(this);
+    this.suggestion = new Suggestion(this);
     this.bar = document.createElement('div');
     this.bar.className = 'nv-bar';
     this.live = document.createElement('div');
@@ -57,8 +66,10 @@ class Viewer {
     });
     this.sheet = new KeySheet(this.root, this.keys);
     this.keys.onChange = () => this.onTool();
-    this.panel = new Panel(element.querySelector('.nv-panel'), base, this.panelHandlers(), this.reader());
+    this.desk = new CaseDesk(this, base, { fields: this.boxes, heat: this.heat });
+    this.panel = new Panel(element.querySelector('.nv-panel'), this.panelHandlers(), this.desk);
     this.panel.palette = PALETTES[recall(PALETTE_KEY)] ? recall(PALETTE_KEY) : 'paper';
+    this.stage.querySelector('.nv-under').prepend(this.heat.key);
     this.setPalette(this.panel.palette);
     this.listen(watch);
     for (const [blob, scoring] of listBoxes()) this.drain(blob, scoring);
@@ -84,17 +95,19 @@ class Viewer {
     return {
       onPalette: (name) => this.setPalette(name),
       onToggle: (kind, shown) => { this.overlay.shown[kind] = shown; this.tools.prune(); this.onTool(); this.draw(); },
-      onOpen: (id) => { this.open(id); this.trigger('select', { id }); },
       onCut: (kind, level, done) => this.setCut(kind, level, done),
-      onUndo: (edit) => { this.session.turn(edit); this.onEdited(); },
+      onUndo: (edit) => { if (!this.desk.refuses()) this.session.turn(edit); this.onEdited(); },
       onLook: (edit) => { const place = placeOf(edit, this.review); if (place) this.lookAt(place.x, place.y); },
       onWalk: (step) => this.walk(step),
       onAgree: () => this.tools.agree(),
-      onSuggest: () => this.suggest(),
-      onAccept: () => { const { suggestion } = this; this.suggestion = null; this.commit(suggestion); this.panel.review.showSuggestion('done', false); },
-      onDismiss: () => { this.suggestion = null; this.draw(); this.panel.review.showSuggestion('done', false); },
-      onReader: (name) => remember(READER_KEY, name),
+      onSuggest: () => this.suggestion.look(),
+      onAccept: () => this.suggestion.accept(),
+      onDismiss: () => this.suggestion.dismiss(),
     };
+  }
+
+  setReader(name) {
+    remember(READER_KEY, name);
   }
 
   reader() {
@@ -110,6 +123,12 @@ class Viewer {
   }
 
   // Cases
+
+  /** The reader opens an image here; Gradio fills its details. */
+  choose(id) {
+    this.open(id);
+    this.trigger('select', { id });
+  }
 
   async open(id) {
     if (id === this.openId) return this.refresh();
@@ -128,7 +147,8 @@ class Viewer {
       this.leaving.add(this.session.outbox); // what is not saved yet is sent from behind
     }
     this.points = PointStore.empty();
-    Object.assign(this, { session: null, review: new Review(this.points, [1, 1, 1]), suggestion: null });
+    Object.assign(this, { session: null, review: new Review(this.points, [1, 1, 1]) });
+    this.suggestion.reset();
     this.tools.reset();
     Object.assign(this.root.dataset, { ready: '', n: 0 });
     this.regions.update([]);
@@ -155,14 +175,13 @@ class Viewer {
     const turn = (this.turn = (this.turn || 0) + 1);
     let wait = IDLE_MS;
     try {
-      const { cases: list, worker_failing: failing } = await this.json('nucleus/api/images');
+      const { images: list, cases, worker_failing: failing } = await ask(`${this.base}nucleus/api/images`);
       if (turn !== this.turn) return;
-      this.list = list;
-      this.panel.showCases(list, this.openId);
       // The list holds the latest cases only; an older one may be open through its address.
-      const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await this.json(`nucleus/api/images/${this.openId}`) : null);
+      const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await ask(`${this.base}nucleus/api/images/${this.openId}`) : null);
       if (turn !== this.turn) return;
       if (data) await this.showCase(data);
+      this.desk.onLists(list, cases);
       if (list.some((c) => BUSY.includes(c.state))) wait = BUSY_MS;
       this.root.dataset.connected = failing ? 'no-worker' : 'yes';
     } catch (error) {
@@ -174,10 +193,12 @@ class Viewer {
 
   async showCase(data) {
     this.data = data;
+    this.desk.open(data.case);
     this.root.dataset.state = data.state;
     if (this.root.dataset.open !== String(data.id)) {
       this.root.dataset.open = data.id;
       this.regions.setSize(data.width_px, data.height_px);
+      this.desk.onImage();
       this.osd.open(`${this.base}nucleus/tiles/${data.blob}/${data.id}.dzi`);
     }
     if (this.session && data.scoring !== this.session.scoring) this.leaveSession(); // its nuclei would contradict the numbers
@@ -187,7 +208,7 @@ class Viewer {
 
   restoreView() {
     const view = findView(this.data.blob);
-    if (view) this.osd.viewport.fitBounds(new window.OpenSeadragon.Rect(...view), true);
+    if (!this.desk.arrive() && view) this.osd.viewport.fitBounds(new window.OpenSeadragon.Rect(...view), true);
     this.draw();
   }
 
@@ -211,7 +232,7 @@ class Viewer {
 
   commit(op) {
     if (!this.session) return this.say('There is nothing to correct yet: score the image first.');
-    this.session.commit(op);
+    if (!this.desk.refuses()) this.session.commit(op);
     this.onEdited();
   }
 
@@ -242,7 +263,7 @@ class Viewer {
     const { data, session } = this;
     if (!data) return;
     const numbers = session?.numbers ?? {};
-    this.panel.showCase({ ...data, ...numbers, warnings: numbers.warnings ?? data.warnings });
+    this.panel.showCase({ ...data, ...numbers, warnings: numbers.warnings ?? data.warnings }, this.desk.shown);
     this.panel.showReview(session !== null);
     if (!session) return;
     this.root.dataset.n = this.review.counts.reduce((sum, n) => sum + n, 0);
@@ -257,10 +278,12 @@ class Viewer {
     Object.assign(this.root.dataset, { pending: outbox.pending, rev: outbox.rev });
     this.panel.review.showSaved(outbox);
     if (!outbox.pending) this.showNumbers();
+    this.desk.onOutbox(this.session);
   }
 
   step(op) {
-    const edit = this.session?.step(op);
+    const edit = this.desk.refuses() ? null : this.session?.step(op);
+    if (this.desk.isSigned) return;
     this.say(edit ? `${op === 'undo' ? 'Undid' : 'Did again'}: ${describe(edit, this.review)}` : `Nothing to ${op}.`);
     if (edit) this.onEdited();
   }
@@ -268,55 +291,34 @@ class Viewer {
   /** While a slider moves the cut is only shown; when it rests it is an edit. */
   setCut(kind, level, done) {
     if (!this.session) return;
-    if (done) return this.commit({ op: 'cut', c: kind, level });
+    if (done || this.desk.isSigned) return this.commit({ op: 'cut', c: kind, level });
     this.review.preview(kind, level);
     this.draw();
     this.showNumbers();
   }
 
-  async suggest() {
-    const { session } = this;
-    this.panel.review.showSuggestion('running', false);
-    try {
-      const cells = await session.findRoi(() => this.session === session);
-      if (this.session !== session) return;
-      this.suggestion = { op: 'region', ...cells };
-    } catch (error) {
-      this.panel.addNotice('error', `The network's map did not come: ${error.message}`);
-    }
-    this.panel.review.showSuggestion('done', this.suggestion !== null);
+  // Looking
+
+  walk(step) {
+    walk(this, step);
+  }
+
+  lookAt(x, y) {
+    lookAt(this, x, y);
     this.draw();
   }
 
-  // Looking
-
-  /** Show the next or previous doubtful nucleus. */
-  walk(step) {
-    const i = this.session ? this.session.walk(step) : -1;
-    Object.assign(this.tools, { focus: i, follows: 'focus' });
-    if (i < 0) {
-      this.say('No doubtful nucleus is left open.');
-      this.draw();
-      return this.showNumbers();
-    }
-    this.lookAt(this.points.xy[2 * i], this.points.xy[2 * i + 1]);
-    const what = this.points.standings[i] === ABSENT ? `not counted, perhaps ${NOUNS[this.points.classes[i]]}` : NOUNS[this.points.classes[i]];
-    this.say(`Doubtful nucleus ${this.session.at + 1} of ${this.session.doubtful.length}: ${what}`);
-    this.showNumbers();
-  }
-
-  /** Bring a place to the middle, close enough to judge a nucleus. */
-  lookAt(x, y) {
-    const { viewport } = this.osd, item = this.osd.world.getItemAt(0);
-    const perUm = this.view.scale / (this.data?.mpp || 0.5);
-    if (perUm < CLOSE_PX_PER_UM) viewport.zoomBy(CLOSE_PX_PER_UM / perUm, null, true);
-    viewport.panTo(item.imageToViewportCoordinates(x + 0.5, y + 0.5), true);
-    viewport.applyConstraints(true);
+  fit(box) {
+    fit(this, box);
     this.draw();
   }
 
   say(text) {
     this.live.textContent = text;
+  }
+
+  onField(box) {
+    this.desk.add(box);
   }
 
   isVisible(i) {
@@ -344,6 +346,7 @@ class Viewer {
     const scale = (far.x - origin.x) / 1000;
     const radius = Math.max(1.2, Math.min(9, (MARK_UM / this.mpp) * scale));
     this.view = { width: size.x, height: size.y, ratio: window.devicePixelRatio || 1, scale, x: origin.x, y: origin.y, radius };
+    for (const layer of [this.heat, this.boxes]) layer.draw(this.view);
     this.overlay.draw(this.points, this.view);
     this.tools.look();
     this.repaintRegions();
@@ -352,7 +355,7 @@ class Viewer {
 
   repaintRegions() {
     if (!this.view) return;
-    this.regions.draw(this.view, this.overlay.hidden ? null : this.tools.draft, this.suggestion);
+    this.regions.draw(this.view, this.overlay.hidden ? null : this.tools.draft, this.suggestion.op);
     this.repaint();
   }
 
@@ -365,6 +368,7 @@ class Viewer {
     remember(PALETTE_KEY, name);
     this.root.dataset.palette = name;
     this.overlay.setColours(PALETTES[name].colours);
+    this.desk.show();
     this.onTool();
     this.draw();
   }
@@ -375,13 +379,14 @@ class Viewer {
     for (const i of selection) counts[this.points.classes[i]]++;
     Object.assign(this.root.dataset, { tool, kind, selected: selection.size });
     this.toolbar.show({ tool, kind, label, brushUm, selection: counts, colours: this.overlay.colours });
+    this.desk?.showFields();
   }
 
   hide(hidden) {
     if (this.overlay.hidden === hidden) return;
     this.overlay.hidden = hidden;
     this.root.dataset.hidden = hidden;
-    this.regions.canvas.hidden = this.cursor.canvas.hidden = hidden;
+    for (const { canvas } of [this.regions, this.cursor, this.boxes, this.heat]) canvas.hidden = hidden;
     this.draw();
   }
 
@@ -389,11 +394,5 @@ class Viewer {
     this.tools.panning = held;
     this.root.dataset.panning = held;
     this.repaint();
-  }
-
-  async json(path) {
-    const answer = await fetch(this.base + path, { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
-    if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
-    return answer.json();
   }
 }

@@ -1,0 +1,251 @@
+// The case of the open image: keeps its store, shows its parts, and does what they ask for. The viewer tells it what is open.
+
+import { CaseList } from './caselist.js';
+import { CaseStore } from './casestore.js';
+import { el } from './element.js';
+import { FieldCard } from './fieldcard.js';
+import { FieldTable } from './fieldtable.js';
+import { HotSpots } from './hotspots.js';
+import { ProtocolForm } from './protocolform.js';
+import { HPF_MM2, addField, isUsed, nameOf, roleForNew, squareAt } from './sheet.js';
+import { SignOff } from './signoff.js';
+import { SpecimenForm } from './specimen.js';
+import { QuPathImport } from './qupath.js';
+
+export const LOCKED = 'This case is signed off. Reopen it to change it.';
+
+export class CaseDesk {
+  /** viewer: what is open and what draws; layers: { fields, heat }. */
+  constructor(viewer, base, layers) {
+    Object.assign(this, { viewer, base, layers, store: null, leaving: new Set(), images: [], briefs: [], target: null });
+    const edit = (change, delay) => this.store?.edit(change, delay);
+    const onNotice = (kind, text) => this.notice(kind, text);
+    this.protocol = new ProtocolForm(edit);
+    this.specimen = new SpecimenForm(edit);
+    this.table = new FieldTable({ edit, onGo: (field) => this.go(field), onPoint: (field) => this.point(field?.image === viewer.openId ? field.box : null) });
+    this.hotSpots = new HotSpots(base, {
+      image: () => viewer.openId, target: () => this.store?.sheet?.target ?? 500, onNotice,
+      onHeat: (heat) => { layers.heat.set(heat); viewer.draw(); },
+      onPoint: (box) => { layers.fields.spot = box; viewer.draw(); },
+      onChoose: (spot) => this.add(spot.box, 'hot spot'),
+    });
+    this.fields = new FieldCard({
+      onWhole: () => this.add(null), onDrag: () => this.drag(), onSquare: () => this.addSquare(), onFind: () => this.hotSpots.open(),
+    }, this.table.node, this.hotSpots.node);
+    this.sign = new SignOff(base, { reader: () => viewer.reader(), onReader: (name) => viewer.setReader(name), onSign: () => this.store.act('sign', { digest: this.store.state.digest }), onReopen: (reason) => this.reopen(reason) }, viewer.reader());
+    this.list = new CaseList(base, { onOpen: (id) => viewer.choose(id), onMove: (brief) => this.move(brief), onSplit: () => this.split() });
+    this.qupath = new QuPathImport(viewer.root, base, { image: () => this.openImage(), reader: () => viewer.reader(), onNotice, onDone: () => viewer.refresh() });
+    this.importButton = el('button', { type: 'button', onclick: () => this.qupath.open() }, 'Import from QuPath…');
+    this.more = el('section', { class: 'nv-more', 'aria-label': 'Specimen and import' }, this.specimen.node, el('p', { class: 'nv-row nv-import' }, this.importButton));
+    window.addEventListener('beforeunload', (event) => { if (this.isUnsaved) event.preventDefault(); });
+  }
+
+  get isUnsaved() {
+    return Boolean(this.store?.isDirty) || [...this.leaving].some((store) => store.isDirty);
+  }
+
+  /** Whether the score on the page is not that of all that she did yet. */
+  get isWaiting() {
+    return !this.store?.state || this.store.isWaiting || Boolean(this.viewer.session?.outbox.pending);
+  }
+
+  get isSigned() {
+    return Boolean(this.store?.isSigned);
+  }
+
+  /** One image, counted whole, without a class: its number is the case's, and is shown once. */
+  get isSimple() {
+    const { state, sheet } = this.store ?? {};
+    if (!state) return true;
+    return sheet.protocol === 'index only' && state.images.length === 1 && sheet.fields.length === 1 && !sheet.fields[0].box && sheet.fields[0].image === this.viewer.openId;
+  }
+
+  notice(kind, text) {
+    this.viewer.panel.addNotice(kind, text);
+  }
+
+  /** Whether a change is refused, which is then said. */
+  refuses() {
+    if (!this.isSigned) return false;
+    if (this.viewer.panel.addNotice('info', LOCKED, true)) this.viewer.say(LOCKED);
+    return true;
+  }
+
+  openImage() {
+    return this.images.find(({ id }) => id === this.viewer.openId) ?? this.viewer.data ?? null;
+  }
+
+  // What the viewer tells
+
+  /** The case of the image that is open now; null where there is none. */
+  open(id) {
+    if (this.store?.id === id) return;
+    this.leave();
+    if (!id) return this.show();
+    const store = (this.store = new CaseStore(this.base, id, {
+      onChange: () => (this.store === store ? this.show() : this.leaving.delete(store.isDirty ? null : store)),
+      onNotice: (kind, text) => this.notice(kind, text), reader: () => this.viewer.reader(),
+    }));
+    store.refresh(0);
+    this.show();
+  }
+
+  leave() {
+    if (!this.store) return;
+    const { store } = this;
+    this.store = null;
+    store.close();
+    if (store.isDirty) this.leaving.add(store);
+  }
+
+  /** Another image is shown: what lay over the last one goes. */
+  onImage() {
+    if (this.hotSpots.isOpen) this.hotSpots.close();
+    Object.assign(this.layers.fields, { pointed: null, spot: null });
+  }
+
+  /** The server's lists, every few seconds: another window may have changed the case. */
+  onLists(images, briefs) {
+    Object.assign(this, { images, briefs });
+    this.list.show(images, briefs, this.viewer.openId);
+    const { state } = this.store ?? {}, brief = briefs.find(({ id }) => id === this.store?.id);
+    if (!state || !brief) return this.store && !state ? this.store.refresh(0) : undefined;
+    const isStale = brief.rev !== state.rev || (brief.state === 'signed') !== Boolean(state.signature) || brief.shown !== (state.score.primary?.shown ?? null);
+    if (isStale || state.busy) this.store.refresh(0);
+  }
+
+  /** Corrections are on their way, or were saved, here or elsewhere. */
+  onOutbox({ scoring, outbox }) {
+    const rev = `${scoring}:${outbox.rev}`;
+    if (outbox.pending || rev === this.seen) return this.showSign();
+    this.seen = rev;
+    this.store?.refresh();
+  }
+
+  // What the parts ask for
+
+  /** Add a field of the open image; box null: all of it. */
+  add(box, role) {
+    const { store, viewer } = this, image = viewer.openId;
+    if (!store?.state || this.refuses()) return;
+    store.edit((sheet) => {
+      const done = addField(sheet, { image, box, role: this.roleFor(sheet, role) });
+      const gone = done.gone ? ' The whole image gave way: its nuclei would count twice.' : '';
+      viewer.say(`Added: ${box ? done.added.name : 'the whole image'}.${gone}`);
+      if (gone) this.notice('info', `${done.added.name} takes the place of the whole image, whose nuclei would count twice. “Whole image” brings it back.`);
+      return done.sheet;
+    });
+  }
+
+  roleFor(sheet, wanted) {
+    const role = roleForNew(sheet, this.store.state.score.allotted);
+    return wanted && sheet.protocol !== 'index only' ? wanted : role;
+  }
+
+  drag() {
+    if (this.refuses()) return;
+    const { tools } = this.viewer;
+    tools.choose(tools.tool === 'field' ? 'pan' : 'field');
+    this.viewer.focus();
+  }
+
+  /** The keyboard's way to a field: a high-power field in the middle of what is seen. */
+  addSquare() {
+    const { viewer } = this, box = squareAt(viewer.tools.middle(), HPF_MM2, viewer);
+    if (box) this.add(box);
+    else this.notice('info', `The image is smaller than a square of ${HPF_MM2} mm²: count all of it.`);
+  }
+
+  point(box) {
+    this.layers.fields.pointed = box;
+    this.viewer.draw();
+  }
+
+  /** Open a field's image and bring its box into view. */
+  go({ image, box }) {
+    if (image === this.viewer.openId) return this.viewer.fit(box);
+    this.target = { image, box };
+    this.viewer.choose(image);
+  }
+
+  /** The image that go() opened is there. */
+  arrive() {
+    const { target } = this;
+    this.target = null;
+    if (target?.image !== this.viewer.openId) return false;
+    this.viewer.fit(target.box);
+    return true;
+  }
+
+  async reopen(reason) {
+    await this.store.act('reopen', { reason });
+    this.viewer.refresh();
+  }
+
+  async split() {
+    const { store, viewer } = this;
+    if (store && !this.refuses() && await store.act('split', { rev: store.state.rev, image: viewer.openId })) viewer.refresh();
+  }
+
+  /** Into another case: that one's revision is asked for, its list may be seconds old. */
+  async move(brief) {
+    if (this.refuses()) return;
+    const image = this.viewer.openId, target = new CaseStore(this.base, brief.id, { onChange() {}, onNotice: (kind, text) => this.notice(kind, text), reader: () => this.viewer.reader() });
+    try {
+      await this.store?.save();
+      await target.load();
+    } catch {
+      return this.notice('error', 'The server does not answer. Nothing was changed; try again.');
+    }
+    if (await target.act('images', { rev: target.state.rev, images: [image] })) this.viewer.refresh();
+  }
+
+  // Showing
+
+  show() {
+    const { viewer, store } = this, { state, sheet } = store ?? {};
+    const { dataset } = viewer.root;
+    Object.assign(dataset, { case: state ? store.id : '', signed: this.isSigned ? 'yes' : 'no', caseRev: state?.rev ?? '' });
+    for (const node of [this.fields.node, this.more, this.protocol.node]) node.hidden = !state;
+    this.protocol.inputs.hidden = true;
+    if (state) {
+      this.protocol.show(sheet, state);
+      this.specimen.show(sheet, this.isSigned);
+      this.table.show(sheet, state, viewer.openId);
+      this.importButton.disabled = this.isSigned;
+    }
+    if (state && this.listed !== `${state.id}:${state.digest}`) { // its line in the list is old
+      if (this.listed?.startsWith(`${state.id}:`)) viewer.refresh();
+      this.listed = `${state.id}:${state.digest}`;
+    }
+    this.showFields();
+    this.showSign();
+    viewer.showNumbers();
+    viewer.draw();
+  }
+
+  showSign() {
+    const { viewer, isWaiting } = this, { dataset } = viewer.root;
+    dataset.caseWaiting = isWaiting ? 'yes' : 'no';
+    this.sign.show(this.store?.state ?? null, { isWaiting, image: viewer.openId, palette: dataset.palette });
+  }
+
+  /** The card and the boxes; also when only the tool or the image changes. */
+  showFields() {
+    const { viewer, store } = this, { state, sheet } = store ?? {};
+    const open = viewer.openId;
+    this.layers.fields.fields = sheet ? sheet.fields.map((field, i) => ({ ...field, n: i + 1, name: nameOf(field, i), isUsed: isUsed(sheet, field) })).filter(({ image, box }) => box && image === open) : [];
+    if (!state) return;
+    this.fields.show(sheet, {
+      isSimple: this.isSimple, isSigned: this.isSigned, hasWhole: sheet.fields.some(({ image, box }) => image === open && !box), isScored: viewer.data?.state === 'done' && !viewer.data.refused,
+      hasScale: Boolean(viewer.data?.mpp), tool: viewer.tools.tool, saved: store,
+    });
+  }
+
+  /** For the card of the score: null where the image's own number says it all. */
+  get shown() {
+    const { state } = this.store ?? {};
+    if (!state) return null;
+    return { state, isSimple: this.isSimple, isWaiting: this.isWaiting };
+  }
+}

@@ -1,0 +1,90 @@
+// The list of cases: an image a line, several of one case under its heading; and moving images between cases.
+
+import { button, el } from './element.js';
+import { number, percent } from './numbers.js';
+
+const LISTED = 300; // as many as the server lists
+
+export class CaseList {
+  /** handlers: onOpen(image id), onMove(target Brief), onSplit(). */
+  constructor(base, handlers) {
+    Object.assign(this, { handlers, shown: '', cases: [] });
+    this.title = el('h3', {});
+    this.list = el('div', { class: 'nv-list' });
+    this.target = el('select', { 'aria-label': 'Case to add this image to' });
+    this.split = button('Make it a case of its own', () => handlers.onSplit());
+    this.moveButton = button('Add', () => this.move());
+    this.moving = el('details', { class: 'nv-section nv-moving' }, el('summary', {}, 'Move this image'),
+      el('fieldset', {}, el('label', { class: 'nv-ask' }, el('span', {}, 'Add it to'), el('span', { class: 'nv-row' }, this.target, this.moveButton)), el('p', { class: 'nv-row' }, this.split)));
+    this.fieldset = this.moving.querySelector('fieldset');
+    this.node = el('section', { class: 'nv-cases', 'aria-label': 'Cases' }, this.title, this.list, this.moving,
+      el('p', { class: 'nv-all' }, el('a', { href: `${base}nucleus/api/cases.xlsx`, download: true }, 'All cases as XLSX')));
+  }
+
+  /** images: as the server lists them, latest first; cases: their Briefs. */
+  show(images, cases, openId) {
+    this.cases = cases;
+    const shown = JSON.stringify([images, cases, openId]);
+    if (shown === this.shown) return; // a rebuilt list would lose its place, and the press of a button
+    this.shown = shown;
+    const scrolled = this.list.scrollTop, focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
+    this.title.textContent = images.length < LISTED ? `Cases (${number(cases.length || images.length)})` : `Latest ${LISTED} images`;
+    this.list.replaceChildren(...this.rows(images, cases, openId));
+    this.list.scrollTop = scrolled;
+    if (focused) this.list.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
+    this.showMoving(images.find(({ id }) => id === openId));
+  }
+
+  rows(images, cases, openId) {
+    const briefs = new Map(cases.map((brief) => [brief.id, brief])), listed = new Set(), rows = [];
+    for (const image of images) {
+      const brief = briefs.get(image.case);
+      if (!brief || brief.images.length < 2) {
+        rows.push(this.line(image, openId, brief));
+        continue;
+      }
+      if (listed.has(brief.id)) continue; // stands where its latest image stands
+      listed.add(brief.id);
+      rows.push(el('div', { class: 'nv-group-of', role: 'group', 'aria-label': nameOf(brief), 'data-case': brief.id },
+        el('div', { class: 'nv-case-line' }, el('span', { class: 'nv-label' }, nameOf(brief)), el('span', { class: 'nv-short' }, resultOf(brief))),
+        ...images.filter((other) => other.case === brief.id).map((other) => this.line(other, openId))));
+    }
+    return rows;
+  }
+
+  /** brief: of a case that has this image only; its result is the line's. */
+  line(image, openId, brief) {
+    return el('button', { type: 'button', 'data-id': image.id, 'aria-current': image.id === openId ? 'true' : null, onclick: () => this.handlers.onOpen(image.id) },
+      el('span', { class: 'nv-label' }, image.label), el('span', { class: `nv-short nv-short-${image.state.replaceAll(' ', '-')}` }, image.counts && brief?.shown ? resultOf(brief) : short(image)));
+  }
+
+  /** Where the open image can go. */
+  showMoving(image) {
+    const own = image && this.cases.find((brief) => brief.id === image.case);
+    this.moving.hidden = !own;
+    if (!own) return;
+    const chosen = this.target.value, others = this.cases.filter((brief) => brief !== own && brief.state === 'open');
+    this.target.replaceChildren(el('option', { value: '' }, others.length ? 'choose a case' : 'there is no other open case'), ...others.map((brief) => el('option', { value: brief.id }, nameOf(brief))));
+    this.target.value = others.some(({ id }) => String(id) === chosen) ? chosen : '';
+    this.split.disabled = own.images.length < 2;
+    this.fieldset.disabled = own.state === 'signed';
+  }
+
+  move() {
+    const target = this.cases.find(({ id }) => String(id) === this.target.value);
+    if (target) this.handlers.onMove(target);
+  }
+}
+
+const nameOf = (brief) => brief.label || `Case ${brief.id}`;
+
+/** Index, class, and a mark when it is signed. */
+function resultOf({ shown, class_name: name, state }) {
+  return [state === 'signed' ? '✓' : '', shown === null ? '–' : `${shown} %`, name ?? ''].filter(Boolean).join(' ');
+}
+
+function short(image) {
+  if (image.refused) return 'not counted';
+  if (image.counts) return image.index_percent === null ? 'no tumour' : `${percent(image.index_percent)} %`;
+  return image.state === 'running' && image.tiles_total > 1 ? `${image.tiles_done}/${image.tiles_total}` : image.state;
+}

@@ -1,0 +1,85 @@
+// What can be done to a case's sheet (domain/sheet.py): every function takes one and gives a new one. No DOM in here.
+
+/** In the order of the select; the titles are those of domain/rules.py, which a test compares. */
+export const PROTOCOLS = {
+  'index only': 'Index only',
+  'net hot spot': 'NET hot spot',
+  'breast global': 'Breast global, unweighted',
+  'breast weighted': 'Breast global, weighted',
+  'breast hot spot': 'Breast hot spot',
+};
+export const CATEGORIES = ['negligible', 'low', 'medium', 'high'];
+export const HPF_MM2 = 0.2; // a high-power field
+const FIELD = 'field', HOT_SPOT = 'hot spot';
+
+export const isHotSpot = (protocol) => protocol === 'net hot spot' || protocol === 'breast hot spot';
+export const isGlobal = (protocol) => protocol === 'breast global' || protocol === 'breast weighted';
+
+/** The roles that mean something under a protocol. */
+export function rolesOf(protocol) {
+  if (isHotSpot(protocol)) return [HOT_SPOT, FIELD];
+  return isGlobal(protocol) ? [...CATEGORIES, HOT_SPOT, FIELD] : [FIELD];
+}
+
+/** Whether a field counts in the protocol's own score. */
+export function isUsed({ protocol, fields }, { role }) {
+  if (isHotSpot(protocol)) return role === HOT_SPOT || fields.every((field) => field.role !== HOT_SPOT);
+  return !isGlobal(protocol) || role !== HOT_SPOT;
+}
+
+/** What a new field stands for: in a global score the first category that still lacks one. allotted: [[role, n], …]. */
+export function roleForNew({ protocol, fields }, allotted) {
+  if (isHotSpot(protocol)) return HOT_SPOT;
+  if (!isGlobal(protocol)) return FIELD;
+  const lacking = allotted.find(([role, n]) => fields.filter((field) => field.role === role).length < n);
+  return lacking ? lacking[0] : FIELD;
+}
+
+/** The sheet with one field more, and the whole image that gave way to it: its nuclei would count twice. */
+export function addField(sheet, { image, role, box }) {
+  const id = sheet.fields.reduce((most, field) => Math.max(most, field.id), 0) + 1;
+  const added = { id, image, name: box ? nameFor(sheet, role) : '', role, box };
+  const after = { ...sheet, fields: [...sheet.fields, added] };
+  const gone = box ? sheet.fields.find((field) => field.image === image && !field.box && isUsed(after, field) && isUsed(after, added)) : undefined;
+  return { sheet: gone ? { ...after, fields: after.fields.filter((field) => field !== gone) } : after, added, gone };
+}
+
+/** A field without a name is called by its place on the sheet, here as in the report. */
+export const nameOf = ({ name }, i) => name || `Field ${i + 1}`;
+
+function nameFor({ fields }, role) {
+  const noun = role === FIELD ? 'Field' : role === HOT_SPOT ? 'Hot spot' : `${role[0].toUpperCase()}${role.slice(1)}`;
+  const taken = new Set(fields.map(nameOf));
+  let n = role === FIELD ? fields.length + 1 : 1;
+  while (taken.has(`${noun} ${n}`)) n++;
+  return `${noun} ${n}`;
+}
+
+export function changeField(sheet, id, change) {
+  return { ...sheet, fields: sheet.fields.map((field) => (field.id === id ? { ...field, ...change } : field)) };
+}
+
+export function removeField(sheet, id) {
+  return { ...sheet, fields: sheet.fields.filter((field) => field.id !== id) };
+}
+
+/** One place up (-1) or down (1). */
+export function moveField(sheet, id, step) {
+  const fields = [...sheet.fields], at = fields.findIndex((field) => field.id === id), to = at + step;
+  if (at < 0 || to < 0 || to >= fields.length) return sheet;
+  [fields[at], fields[to]] = [fields[to], fields[at]];
+  return { ...sheet, fields };
+}
+
+/** Sum of the shares; parts of a percent may not be exact in binary. */
+export function sumShares(shares) {
+  return Math.round(CATEGORIES.reduce((sum, category) => sum + (shares?.[category] ?? 0), 0) * 1e6) / 1e6;
+}
+
+/** A square of so many mm² around a place, inside an image; null where it does not fit. Corners lie between pixels. */
+export function squareAt({ x, y }, mm2, { mpp, width, height }) {
+  const side = (Math.sqrt(mm2) * 1000) / mpp;
+  if (side > width || side > height) return null;
+  const left = Math.min(Math.max(x - side / 2, -0.5), width - 0.5 - side), top = Math.min(Math.max(y - side / 2, -0.5), height - 0.5 - side);
+  return [left, top, left + side, top + side].map((value) => Math.round(value * 100) / 100);
+}

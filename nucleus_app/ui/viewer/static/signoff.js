@@ -1,0 +1,94 @@
+// Signing a case off, opening it again, and its downloads.
+
+import { button, el, refill } from './element.js';
+import { range, when } from './numbers.js';
+import { countWarnings } from './verdict.js';
+
+const LONGEST_REASON = 120, SHORT_HASH = 12;
+
+export class SignOff {
+  /** handlers: onSign(), onReopen(reason), reader(), onReader(name). reader: the person's name. */
+  constructor(base, handlers, reader) {
+    Object.assign(this, { base, handlers, asks: '', shown: '' });
+    this.name = el('input', { type: 'text', maxlength: 60, value: reader, placeholder: 'your name or initials', 'aria-label': 'Reader', oninput: () => { handlers.onReader(this.name.value.trim()); this.update(); } });
+    this.box = el('div', { class: 'nv-sign', 'aria-live': 'polite' });
+    this.files = el('div', { class: 'nv-downloads' });
+    this.node = el('section', { class: 'nv-report', 'aria-label': 'Report' }, el('label', { class: 'nv-reader' }, 'Reader', this.name), this.box, this.files);
+  }
+
+  /** context: { isWaiting, image (its id, or null), palette }. state: null where there is no case. */
+  show(state, context) {
+    Object.assign(this, { state, context });
+    if (!state) this.asks = '';
+    this.update();
+  }
+
+  update() {
+    const { state, context } = this;
+    this.box.hidden = this.files.hidden = !state;
+    if (!state) return;
+    if (this.of !== `${state.id}:${Boolean(state.signature)}`) this.asks = ''; // the question was about something else
+    this.of = `${state.id}:${Boolean(state.signature)}`;
+    const shown = JSON.stringify([state.signature, state.digest, state.revision, context, this.asks, Boolean(this.name.value.trim())]);
+    if (shown === this.shown) return;
+    this.shown = shown;
+    refill(this.box, ...(state.signature ? this.signed() : this.open()));
+    this.files.replaceChildren(...this.links());
+  }
+
+  ask(what) {
+    this.asks = what;
+    this.update();
+    this.box.querySelector('input, .nv-main')?.focus();
+  }
+
+  open() {
+    const { score, images, busy } = this.state, again = this.state.revision > 1 ? `Revision ${this.state.revision}. ` : '';
+    if (this.asks !== 'sign') return [el('div', { class: 'nv-row' }, button('Sign off…', () => this.ask('sign'), { 'data-key': 'sign' }), again ? el('span', { class: 'nv-hint' }, `${again}Reopened.`) : null)];
+    const { primary } = score, name = this.name.value.trim();
+    const what = primary ? `${primary.name} ${primary.shown} % (95 % interval ${range(primary.low_percent, primary.high_percent)} %), ${score.class_name ?? 'no class'}, ${countWarnings(this.state.warnings.length)}, ${images.length === 1 ? '1 image' : `${images.length} images`}.`
+      : `No score: ${score.missing}`;
+    const waits = busy ? 'An image is still being scored.' : this.context.isWaiting ? 'The last change is being saved…' : '';
+    return [el('div', { class: 'nv-confirm', role: 'group', 'aria-label': 'Sign off' },
+      el('p', {}, el('strong', {}, again || 'You sign: '), what),
+      el('p', {}, name ? `Signed by ${name}. It is locked then, until someone reopens it with a reason.` : 'Give your name in the field above first.'),
+      waits ? el('p', { class: 'nv-hint' }, waits) : null,
+      el('div', { class: 'nv-row' },
+        button('Sign', () => this.handlers.onSign(), { class: 'nv-main', 'data-key': 'sign-now', disabled: !name || Boolean(waits) }),
+        button('Not yet', () => this.ask(''), { 'data-key': 'not-yet' })))];
+  }
+
+  signed() {
+    const { reader, at, revision, reason, sha256 } = this.state.signature;
+    const input = el('input', { type: 'text', maxlength: LONGEST_REASON, placeholder: 'Reason', 'aria-label': 'Reason for reopening', 'data-key': 'reason', autocomplete: 'off', value: this.reason ?? '',
+      oninput: () => { this.reason = input.value; go.disabled = !input.value.trim(); }, onkeydown: (e) => { if (e.key === 'Enter' && input.value.trim()) this.reopen(); } });
+    const go = button('Reopen', () => this.reopen(), { class: 'nv-main', 'data-key': 'reopen-now', disabled: !this.reason?.trim() });
+    return [
+      el('p', { class: 'nv-signed' }, el('strong', {}, '✓ Signed off'), ` by ${reader}, ${when(at)}`, el('br'), el('span', { title: sha256 }, `revision ${revision} · ${sha256.slice(0, SHORT_HASH)}`), reason ? el('span', {}, ` · reopened before: ${reason}`) : null),
+      this.asks === 'reopen' ? el('div', { class: 'nv-confirm', role: 'group', 'aria-label': 'Reopen' }, el('p', {}, 'Why is it changed? The reason is printed in the report.'), input, el('div', { class: 'nv-row' }, go, button('Leave it signed', () => this.ask(''), { 'data-key': 'leave' })))
+        : el('div', { class: 'nv-row' }, button('Reopen…', () => this.ask('reopen'), { 'data-key': 'reopen' }), el('span', { class: 'nv-hint' }, 'Locked until then.')),
+    ];
+  }
+
+  reopen() {
+    this.handlers.onReopen(this.reason.trim());
+    this.reason = '';
+  }
+
+  links() {
+    const { id } = this.state, { image, palette } = this.context;
+    const link = (name, text, title) => el('a', { href: `${this.base}nucleus/api/cases/${id}/${name}`, download: true, title }, text);
+    return [
+      link(`report.pdf?palette=${palette}`, 'PDF report'), link('report.xlsx', 'XLSX'), link('report.json', 'JSON'),
+      el('details', {}, el('summary', {}, 'More files'), el('div', { class: 'nv-row' },
+        link('fields.csv', 'CSV of fields'), link('nuclei.csv', 'CSV of nuclei'), link('coco.json', 'COCO'),
+        image === null ? null : link(`qupath-${image}.geojson`, 'GeoJSON for QuPath', 'The open image'))),
+    ];
+  }
+}
+
+/** One line on what was signed, for the top of the panel. */
+export function describeSignature({ reader, at }) {
+  return `Signed off by ${reader}, ${when(at)}. Locked.`;
+}
+

@@ -1,0 +1,360 @@
+"""A case from its fields to its signature, in a real Chromium, compared with what the server then holds."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.rules import RULES
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.workplace import Workplace
+from tests.e2e.bench import Bench
+from tests.e2e.pages import wait_scored
+from tests.e2e.running import RunningApp, free_port
+from tests.e2e.seeding import grade_candidates, seed_case
+
+pytestmark = pytest.mark.browser
+SIDE_PX = 940  # at 0.5 µm/px more than the side of 0.2 mm²
+LOCKED = "This case is signed off. Reopen it to change it."
+# How far the drawn edges of the first box are from where they must be, by OpenSeadragon's own arithmetic, in screen pixels.
+EDGES = """() => {
+  const v = document.querySelector('.nv-root').viewer, item = v.osd.world.getItemAt(0), { canvas, fields: [{ box }] } = v.boxes;
+  const at = (x, y) => item.imageToViewerElementCoordinates(new OpenSeadragon.Point(x + 0.5, y + 0.5));
+  const a = at(box[0], box[1]), b = at(box[2], box[3]), g = canvas.getContext('2d'), middle = Math.round((a.y + b.y) / 2);
+  const row = g.getImageData(0, middle, canvas.width, 1).data, edge = (x) => {
+    let sum = 0, weight = 0;
+    for (let i = Math.round(x) - 6; i <= Math.round(x) + 6; i++) { const w = row[4 * i] * row[4 * i + 3]; sum += w * (i + 0.5); weight += w; }
+    return sum / weight - x; };
+  return [edge(a.x), edge(b.x)]; }"""
+CHOOSE = """(id) => { const { viewer } = document.querySelector('.nv-root'); viewer.panel.showNotices([]); viewer.choose(id); }"""
+ZOOM = """(zoom) => { const v = document.querySelector('.nv-root').viewer, p = v.osd.viewport;
+  p.goHome(true); p.zoomTo(p.getHomeZoom() * zoom, null, true); v.osd.forceRedraw(); v.draw(); }"""
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """Nothing is scored here: the cases come with their nuclei."""
+    quick = {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"}
+    running = RunningApp(tmp_path_factory.mktemp("cases") / "data", free_port(), quick)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def drawn() -> LabelledImage:
+    return draw_field(FieldRecipe(width_px=SIDE_PX, height_px=SIDE_PX), np.random.default_rng(21))
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    """One page for all tests, as a reader has one for all cases of a day. Its script must never fail."""
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    problems: list[str] = []
+    opened.on("pageerror", lambda error: problems.append(f"script error {error}"))
+    yield opened
+    context.close()
+    assert problems == []
+
+
+@pytest.fixture
+def desk(page: Page, app: RunningApp, store: Workplace, drawn: LabelledImage) -> Desk:
+    """A fresh case."""
+    return Desk(page, app, seed_case(store, drawn.rgb, candidates(drawn), "Seeded")).open()
+
+
+def candidates(drawn: LabelledImage) -> Nuclei:
+    return grade_candidates(drawn.nuclei, np.random.default_rng(22))
+
+
+class Desk(Bench):
+    """A page on one image, and the server's view of its case."""
+
+    def open(self) -> Desk:
+        if self.page.url == "about:blank":
+            super().open()
+        else:
+            self.page.evaluate(CHOOSE, self.image)
+        expect(self.root).to_have_attribute("data-open", str(self.image))
+        wait_scored(self.page)
+        self.settled()
+        self.page.evaluate(ZOOM, 1)  # all these images have the same pixels, so the page remembers where one looked
+        self.focus()
+        return self
+
+    @property
+    def case(self) -> int:
+        return int(self.root.get_attribute("data-case") or 0)
+
+    def settled(self) -> None:
+        """All that was done is saved, and the score on the page is of it."""
+        expect(self.root).to_have_attribute("data-case-waiting", "no")
+
+    def state(self) -> dict[str, Any]:
+        self.settled()
+        answer: dict[str, Any] = httpx.get(f"{self.app.url}nucleus/api/cases/{self.case}").json()
+        return answer
+
+    def choose_protocol(self, name: str) -> None:
+        self.page.locator("#protocol").select_option(name)
+        self.settled()
+
+    def shows_primary(self) -> dict[str, Any]:
+        """The page's number is the server's; returns it."""
+        primary: dict[str, Any] = self.state()["score"]["primary"]
+        expect(self.page.locator(".nv-value")).to_have_text(primary["shown"])
+        expect(self.page.locator(".nv-counts")).to_have_text(
+            f"{primary['positive']:,} positive of {primary['tumour']:,} tumour nuclei"
+        )
+        return primary
+
+    def drag_field(self, left: float, top: float, right: float, bottom: float) -> None:
+        n = len(self.state()["sheet"]["fields"])
+        self.focus()
+        self.key("d")
+        self.drag((left, top), (right, bottom))
+        expect(self.root).to_have_attribute("data-tool", "pan")
+        expect(self.page.locator(".nv-fields-list li")).not_to_have_count(n + 2)
+        self.settled()
+
+
+def test_the_select_has_the_protocols_by_their_titles(desk: Desk) -> None:
+    titles = desk.page.locator("#protocol option").all_inner_texts()
+    assert titles == [rule.title for rule in RULES.values()]
+    values = [option.get_attribute("value") for option in desk.page.locator("#protocol option").all()]
+    assert values == [protocol.value for protocol in RULES]
+
+
+def test_a_net_is_graded_by_ki67_and_mitoses(desk: Desk) -> None:
+    desk.choose_protocol("net hot spot")
+    desk.shows_primary()
+    expect(desk.page.locator(".nv-badge")).to_have_text(re.compile("^G[123]$"))
+    expect(desk.page.locator(".nv-class-text")).to_contain_text("Not given: differentiation and mitotic count")
+    desk.page.get_by_label("Well differentiated").select_option("yes")
+    desk.page.get_by_label("Mitoses per 2 mm²").fill("21")
+    expect(desk.page.locator(".nv-badge")).to_have_text("NET G3")
+    desk.page.get_by_label("Count at least").select_option("2000")
+    expect(desk.page.locator(".nv-progress")).to_contain_text("of 2,000")
+    sheet = desk.state()["sheet"]
+    assert (sheet["well_differentiated"], sheet["mitoses_per_2mm2"], sheet["target"]) == (True, 21, 2000)
+    desk.page.reload()
+    expect(desk.page.get_by_label("Mitoses per 2 mm²")).to_have_value("21")
+    expect(desk.page.locator(".nv-badge")).to_have_text("NET G3")
+
+
+def test_a_dragged_field_counts_what_lies_in_it_and_follows_every_edit(desk: Desk) -> None:
+    desk.drag_field(200, 250, 640, 610)
+    state = desk.state()
+    [field] = state["sheet"]["fields"]
+    assert field["box"] == pytest.approx([200, 250, 640, 610], abs=1.5)
+    expect(desk.page.locator(".nv-info")).to_contain_text("takes the place of the whole image")
+    inside = [n for n in desk.result()["nuclei"] if 200 <= n[0] < 640 and 250 <= n[1] < 610 and n[2] < 2]
+    assert desk.shows_primary()["tumour"] == pytest.approx(len(inside), abs=4)  # those on the edge
+    before = desk.shows_primary()["tumour"]
+    one = next(n for n in desk.counted() if 220 < n[1] < 620 and 270 < n[2] < 590 and n[3] < 2)
+    desk.page.mouse.move(*desk.at(one[1], one[2]))
+    desk.key("x")
+    assert desk.shows_primary()["tumour"] == before - 1
+    expect(desk.page.locator(".nv-network")).to_contain_text(f"of {before:,}")
+    out = next(n for n in desk.counted() if n[1] > 660 and n[3] < 2)
+    desk.page.mouse.move(*desk.at(out[1], out[2]))
+    desk.key("x")
+    desk.saved()
+    assert desk.shows_primary()["tumour"] == before - 1
+    for zoom in (1, 1.7, 3.3):
+        desk.page.evaluate(ZOOM, zoom)
+        if zoom < 2:
+            assert desk.page.evaluate(EDGES) == pytest.approx([0, 0], abs=0.6)
+
+
+def test_the_drag_tells_its_size_and_escape_leaves_no_field(desk: Desk, page: Page) -> None:
+    desk.key("d")
+    page.mouse.move(*desk.at(300, 300))
+    page.mouse.down()
+    page.mouse.move(*desk.at(500, 400), steps=4)
+    text = page.evaluate("document.querySelector('.nv-root').viewer.tools.drawing.text")
+    assert re.fullmatch(r"(99|100|101) × (49|50|51) µm · 0\.005\d? mm²", text)
+    desk.key("Escape")
+    page.mouse.up()
+    desk.key("Escape")
+    expect(desk.root).to_have_attribute("data-tool", "pan")
+    assert [field["box"] for field in desk.state()["sheet"]["fields"]] == [None]
+    page.get_by_role("button", name="0.2 mm² in view").click()
+    [field] = desk.state()["sheet"]["fields"]
+    left, top, right, bottom = field["box"]
+    assert (right - left) * (bottom - top) * 0.25e-6 == pytest.approx(0.2, abs=1e-4)
+    expect(page.locator(".nv-field-counts")).to_contain_text("0.20 mm²")
+
+
+def test_shares_are_summed_and_allot_the_fields(desk: Desk, page: Page) -> None:
+    desk.choose_protocol("breast weighted")
+    page.get_by_label("low", exact=True).fill("60")
+    expect(page.locator(".nv-sum")).to_have_text("60 % of 100 %")
+    page.get_by_label("high", exact=True).fill("40")
+    expect(page.locator(".nv-sum")).to_contain_text("low 2, high 2")
+    expect(page.locator("[data-have=low]")).to_have_text("0 of 2")
+    for corner in ((150, 250), (150, 500), (520, 250), (520, 500)):
+        desk.drag_field(*corner, corner[0] + 300, corner[1] + 200)
+    assert [field["role"] for field in desk.state()["sheet"]["fields"] if field["box"]] == [
+        "low",
+        "low",
+        "high",
+        "high",
+    ]
+    expect(page.locator("[data-have=high]")).to_have_text("2 of 2")
+    desk.shows_primary()
+    row = page.locator(".nv-fields-list li").last
+    row.get_by_role("button", name="Remove the field").click()
+    expect(page.locator("[data-have=high]")).to_have_text("1 of 2")
+    page.get_by_label("high", exact=True).fill("x")
+    expect(page.get_by_label("high", exact=True)).to_have_attribute("aria-invalid", "true")
+
+
+def test_fields_are_renamed_ordered_and_given_roles(desk: Desk, page: Page) -> None:
+    desk.choose_protocol("breast hot spot")
+    page.get_by_role("button", name="0.2 mm² in view").click()
+    desk.settled()
+    name = page.get_by_label("Name of field 2")
+    name.fill("Edge of the tumour")
+    desk.settled()
+    page.get_by_role("button", name="Move up: Edge of the tumour").click()
+    desk.settled()
+    page.get_by_label("Role of Field 2").select_option("hot spot")
+    fields = desk.state()["sheet"]["fields"]
+    assert [(field["name"], field["role"]) for field in fields] == [
+        ("Edge of the tumour", "hot spot"),
+        ("", "hot spot"),
+    ]
+    page.evaluate(ZOOM, 6)
+    page.get_by_role("button", name="Show Edge of the tumour").click()
+    left, _, right, _ = fields[0]["box"]
+    view = page.evaluate("document.querySelector('.nv-root').viewer.view")
+    assert 0.5 < (right - left) * view["scale"] / view["height"] < 1
+
+
+def test_the_best_hot_spot_is_chosen_and_the_heat_map_goes_off(desk: Desk, page: Page) -> None:
+    desk.choose_protocol("net hot spot")
+    page.get_by_role("button", name="Find hot spots").click()
+    spots = page.locator(".nv-spots li")
+    expect(spots.first).to_contain_text("0.20 mm²")
+    assert 1 <= spots.count() <= 5
+    expect(page.locator(".nv-heat-key")).to_be_visible()
+    inked = "() => { const c = document.querySelector('.nv-root').viewer.heat.canvas; return c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v) => v); }"
+    assert page.evaluate(inked)
+    page.get_by_label("Heat map over the image").uncheck()
+    assert not page.evaluate(inked)
+    shown = spots.first.locator(".nv-field-counts").inner_text()
+    spots.first.get_by_role("button").click()
+    primary = desk.shows_primary()
+    assert shown.startswith(f"{primary['positive']:,} of {primary['tumour']:,}")
+    assert desk.state()["sheet"]["fields"][-1]["role"] == "hot spot"
+
+
+def test_a_signed_case_is_locked_until_it_is_reopened_with_a_reason(desk: Desk, page: Page) -> None:
+    page.get_by_role("button", name="Sign off…").click()
+    expect(page.locator(".nv-confirm")).to_contain_text("Ki67 labelling index")
+    expect(page.get_by_role("button", name="Sign", exact=True)).to_be_disabled()
+    page.get_by_label("Reader", exact=True).fill("A. Nowak")
+    page.get_by_role("button", name="Sign", exact=True).click()
+    expect(page.locator(".nv-signed")).to_contain_text("Signed off by A. Nowak")
+    signature = desk.state()["signature"]
+    expect(page.locator(".nv-signed")).to_contain_text(f"revision {signature['revision']} · {signature['sha256'][:12]}")
+    expect(page.locator(f".nv-list [data-id='{desk.image}'] .nv-short")).to_contain_text("✓")
+    before = desk.counts()
+    one = desk.counted()[0]
+    desk.focus()
+    page.mouse.move(*desk.at(one[1], one[2]))
+    desk.key("x", "Control+z")
+    expect(page.locator(".nv-info")).to_have_text(re.compile(re.escape(LOCKED)))
+    assert desk.counts() == before
+    expect(page.locator("#protocol")).to_be_disabled()
+    expect(page.get_by_role("button", name="Drag a field").last).to_be_disabled()
+    page.get_by_role("button", name="Reopen…").click()
+    expect(page.get_by_role("button", name="Reopen", exact=True)).to_be_disabled()
+    page.get_by_label("Reason for reopening").fill("Mitoses were missing")
+    page.get_by_role("button", name="Reopen", exact=True).click()
+    expect(desk.root).to_have_attribute("data-signed", "no")
+    assert desk.state()["revision"] == signature["revision"] + 1
+    desk.focus()
+    page.mouse.move(5, 5)
+    page.mouse.move(*desk.at(one[1], one[2]))
+    desk.key("x")
+    assert sum(desk.counts()) == sum(before) - 1
+
+
+def test_two_windows_never_overwrite_each_other(desk: Desk, browser: Browser) -> None:
+    context = browser.new_context(viewport={"width": 1280, "height": 720})
+    hers = Desk(context.new_page(), desk.app, desk.image).open()
+    hers.choose_protocol("breast global")
+    desk.page.locator(".nv-specimen summary").click()
+    desk.page.evaluate(
+        "clearTimeout(document.querySelector('.nv-root').viewer.timer)"
+    )  # it has not heard of her change
+    desk.page.get_by_label("Block", exact=True).fill("B2")
+    expect(desk.page.locator(".nv-error")).to_contain_text("Another window changed this case")
+    expect(desk.page.locator("#protocol")).to_have_value("breast global")
+    assert desk.state()["sheet"]["block"] == ""
+    context.close()
+
+
+def test_what_the_server_did_not_take_yet_is_said_and_sent_later(desk: Desk, page: Page) -> None:
+    page.route("**/api/cases/*", lambda route: route.abort())
+    page.locator("#protocol").select_option("breast hot spot")
+    expect(page.locator(".nv-case-saved")).to_have_text("not saved yet")
+    page.unroute("**/api/cases/*")
+    expect(page.locator(".nv-case-saved")).to_contain_text("saved ")
+    assert desk.state()["sheet"]["protocol"] == "breast hot spot"
+
+
+def test_images_are_put_together_and_taken_apart(
+    desk: Desk, page: Page, store: Workplace, drawn: LabelledImage
+) -> None:
+    second = seed_case(store, drawn.rgb, candidates(drawn), "Second level")
+    Desk(page, desk.app, second).open()
+    expect(page.locator(".nv-panel h2")).to_have_text("Second level")
+    page.get_by_text("Move this image").click()
+    first = httpx.get(f"{desk.app.url}nucleus/api/images/{desk.image}").json()["case"]
+    assert desk.case != first
+    page.get_by_label("Case to add this image to").select_option(str(first))
+    page.get_by_role("button", name="Add", exact=True).click()
+    group = page.locator(f".nv-group-of[data-case='{first}']")
+    expect(group.locator("button")).to_have_count(2)
+    assert len(desk.state()["images"]) == 2
+    expect(page.locator(".nv-fields-list li")).to_have_count(2)
+    page.get_by_role("button", name="Make it a case of its own").click()
+    expect(group).to_have_count(0)
+
+
+def test_annotations_of_qupath_come_in(desk: Desk, page: Page, tmp_path: Path) -> None:
+    def points(name: str, places: list[list[float]]) -> dict[str, Any]:
+        properties = {"objectType": "annotation", "classification": {"name": name, "color": [200, 0, 0]}}
+        return {"type": "Feature", "geometry": {"type": "MultiPoint", "coordinates": places}, "properties": properties}
+
+    file = tmp_path / "annotations.geojson"
+    features = [points("Positive", [[100.5, 100.5], [200.5, 300.5]]), points("Negative", [[400.5, 420.5]] * 1)]
+    file.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
+    bad = tmp_path / "notes.json"
+    bad.write_text("no annotations", "utf-8")
+    page.get_by_role("button", name="Import from QuPath…").click()
+    page.get_by_label("GeoJSON file of QuPath").set_input_files(bad)
+    expect(page.locator(".nv-dialog-said")).to_contain_text("notes.json is no GeoJSON")
+    page.get_by_label("GeoJSON file of QuPath").set_input_files(file)
+    expect(page.get_by_label("Positive becomes")).to_have_value("positive")
+    expect(page.get_by_label("Negative becomes")).to_have_value("negative")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".nv-counts")).to_have_text("2 positive of 3 tumour nuclei")
+    assert desk.counts() == (2, 1, 0)
+    xy = [n[:2] for n in desk.result()["nuclei"]]
+    assert xy == [pytest.approx(place, abs=0.01) for place in ([100, 100], [200, 300], [400, 420])]
