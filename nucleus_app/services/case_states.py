@@ -15,9 +15,9 @@ from nucleus_app.domain.protocols import CaseScore, CountedField, score_case
 from nucleus_app.domain.rules import RULES
 from nucleus_app.domain.sheet import FieldPlan, sheet_to_mapping
 from nucleus_app.reports.case_report import CaseReport, FieldReport
-from nucleus_app.services.cases import Case
 from nucleus_app.services.casework import CaseDesk, CaseView
 from nucleus_app.services.memory import Memory
+from nucleus_app.services.scored_images import ScoredImage
 from nucleus_app.services.workplace import Workplace
 
 Mapping = dict[str, Any]
@@ -75,9 +75,9 @@ class CaseList:
         self._desk = desk
         self._briefs: Memory[Mapping] = Memory(KEPT_BRIEFS)
 
-    def list_briefs(self, images: Iterable[Case]) -> list[Mapping]:
+    def list_briefs(self, images: Iterable[ScoredImage]) -> list[Mapping]:
         """``Brief`` of decision 0009 for each case that these images belong to, in their order."""
-        by_case: dict[int, list[Case]] = defaultdict(list)
+        by_case: dict[int, list[ScoredImage]] = defaultdict(list)
         for image in images:
             by_case[image.image.case_id].append(image)
         with session_scope(self._workplace.engine) as session:
@@ -85,14 +85,14 @@ class CaseList:
             last = list_sign_offs(session, list(by_case))
         return [self._brief(cases[id_], last.get(id_), own) for id_, own in by_case.items()]
 
-    def _brief(self, case: StoredCase, last: StoredSignOff | None, images: list[Case]) -> Mapping:
+    def _brief(self, case: StoredCase, last: StoredSignOff | None, images: list[ScoredImage]) -> Mapping:
         if last is not None and last.is_signed:
             return _to_brief(case, images, "signed", last.shown, last.class_name)
         seen = tuple((c.image.id, c.scoring.id, c.state, c.review.rev if c.review else 0) if c.scoring else c.image.id
                      for c in images)  # fmt: skip
         return self._briefs.get((case.id, case.rev, seen), lambda: self._score(case, images))
 
-    def _score(self, case: StoredCase, images: list[Case]) -> Mapping:
+    def _score(self, case: StoredCase, images: list[ScoredImage]) -> Mapping:
         by_id = {c.image.id: c for c in images}
         if any(field.box or field.image not in by_id for field in case.sheet.fields):
             score = self._desk.summarise(self._desk.view(case.id)).score
@@ -101,12 +101,14 @@ class CaseList:
         return _to_brief(case, images, "open", score.primary.shown if score.primary else None, score.class_name)
 
 
-def _count_whole(image: Case, plan: FieldPlan) -> CountedField:
+def _count_whole(image: ScoredImage, plan: FieldPlan) -> CountedField:
     counted = image.tally is not None and not image.is_refused
     return CountedField(plan.name, plan.role, image.tally.counts if counted and image.tally else None, None)
 
 
-def _to_brief(case: StoredCase, images: list[Case], state: str, shown: str | None, class_name: str | None) -> Mapping:
+def _to_brief(
+    case: StoredCase, images: list[ScoredImage], state: str, shown: str | None, class_name: str | None
+) -> Mapping:
     return {
         "id": case.id, "label": case.sheet.label, "rev": case.rev, "protocol": case.sheet.protocol.value,
         "images": [c.image.id for c in images], "state": state, "shown": shown, "class_name": class_name,

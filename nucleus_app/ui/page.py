@@ -12,8 +12,8 @@ import gradio as gr
 
 from nucleus_app import RESEARCH_USE_ONLY, __version__
 from nucleus_app.errors import NucleusAppError
-from nucleus_app.services.cases import Case, get_case, list_cases
 from nucleus_app.services.intake import MAX_LABEL, rename, score_at, take_in
+from nucleus_app.services.scored_images import ScoredImage, get_scored_image, list_scored_images
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.ui.viewer.component import create_viewer
 
@@ -79,8 +79,8 @@ class Handlers:
         """Open the case named in the address, else the latest."""
         wanted = dict(request.query_params).get("image", "")
         if wanted.isdecimal():
-            return self._guarded(lambda: get_case(self._workplace, int(wanted)))
-        cases = list_cases(self._workplace)
+            return self._guarded(lambda: get_scored_image(self._workplace, int(wanted)))
+        cases = list_scored_images(self._workplace)
         return self._show(cases[0] if cases else None, [])
 
     def upload(self, paths: list[str] | None, into: str = ALONE, open_image: float | None = None) -> Fields:
@@ -105,20 +105,20 @@ class Handlers:
                 )
             finally:
                 path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
-        case = get_case(self._workplace, latest) if latest is not None else None
+        case = get_scored_image(self._workplace, latest) if latest is not None else None
         return [*(self._show(case, notices) if case else self._only_notices(notices)), None]
 
     def _find_case(self, image_id: float | None) -> int | None:
         """The case of an image that is open; None where none is, and the first file then begins one."""
         try:
-            return get_case(self._workplace, int(image_id)).image.case_id if image_id else None
+            return get_scored_image(self._workplace, int(image_id)).image.case_id if image_id else None
         except NucleusAppError:
             return None
 
     def select(self, event: gr.EventData) -> Fields:
         """A case was opened in the viewer: fill its details."""
         image_id = (getattr(event, "_data", None) or {}).get("id", 0)
-        return self._guarded(lambda: get_case(self._workplace, int(image_id)), keep_viewer=True)
+        return self._guarded(lambda: get_scored_image(self._workplace, int(image_id)), keep_viewer=True)
 
     def rename(self, image_id: float | None, label: str) -> dict[str, Any] | Any:
         """Keep the label as typed, made harmless. Answers with notices only: by the time it arrives another case may
@@ -141,13 +141,13 @@ class Handlers:
                 [_notice("error", "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×.")]
             )
 
-        def act() -> Case:
+        def act() -> ScoredImage:
             score_at(self._workplace, int(image_id), float(mpp))
-            return get_case(self._workplace, int(image_id))
+            return get_scored_image(self._workplace, int(image_id))
 
         return self._guarded(act)
 
-    def _guarded(self, act: Callable[[], Case], *, keep_viewer: bool = False) -> Fields:
+    def _guarded(self, act: Callable[[], ScoredImage], *, keep_viewer: bool = False) -> Fields:
         try:
             fields = self._show(act(), [])
         except NucleusAppError as error:
@@ -159,7 +159,7 @@ class Handlers:
             )
         return [gr.skip(), *fields[1:]] if keep_viewer else fields
 
-    def _show(self, case: Case | None, notices: list[Notice]) -> Fields:
+    def _show(self, case: ScoredImage | None, notices: list[Notice]) -> Fields:
         if case is None:
             return [_value(None, notices), None, "", None]
         pixel_size = case.scoring.pixel_size if case.scoring else case.image.pixel_size

@@ -9,9 +9,9 @@ from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
 from nucleus_app.domain.edits import MAX_ID
-from nucleus_app.services.cases import get_packed_candidates
 from nucleus_app.services.reviews import EditsRead, ReviewDesk
 from nucleus_app.services.roi import ask_for_roi, read_roi
+from nucleus_app.services.scored_images import get_packed_candidates
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.bodies import parse_body, read_body
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE

@@ -10,11 +10,11 @@ from fastapi.responses import JSONResponse
 from nucleus_app.errors import NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.formats import record_to_csv, record_to_json
 from nucleus_app.services.case_states import CaseList
-from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.downloads import CSV, JSON, Download, write_cases
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
 from nucleus_app.services.reviews import ReviewDesk
+from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
 from nucleus_app.web.case_routes import create_case_router, send
@@ -48,17 +48,22 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
 
     @router.get("/api/images")
     def images() -> JSONResponse:
-        images = list_cases(workplace)
-        listed = {"images": [case_to_mapping(image) for image in images], "cases": case_list.list_briefs(images)}
+        images = list_scored_images(workplace)
+        listed = {
+            "images": [scored_image_to_mapping(image) for image in images],
+            "cases": case_list.list_briefs(images),
+        }
         return JSONResponse(listed | {"worker_failing": is_worker_failing()}, headers=NO_STORE)
 
     @router.get("/api/cases.xlsx")
     def cases_xlsx() -> Response:
-        return send(write_cases(case_desk, dict.fromkeys(image.image.case_id for image in list_cases(workplace))))
+        return send(
+            write_cases(case_desk, dict.fromkeys(image.image.case_id for image in list_scored_images(workplace)))
+        )
 
     @router.get("/api/images/{image_id}")
     def case(image_id: int) -> JSONResponse:
-        return JSONResponse(case_to_mapping(get_case(workplace, image_id)), headers=NO_STORE)
+        return JSONResponse(scored_image_to_mapping(get_scored_image(workplace, image_id)), headers=NO_STORE)
 
     @router.get("/api/images/{image_id}/result.json")
     def result_json(image_id: int) -> Response:

@@ -13,8 +13,8 @@ from db.engine import session_scope
 from db.scorings import VersionUsed, finish_scoring
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Nuclei
-from nucleus_app.services.cases import get_case
 from nucleus_app.services.intake import score_at, take_in
+from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
 
 THRESHOLDS = (0.3, 0.3, 0.4)
@@ -26,9 +26,9 @@ CANDIDATES = Nuclei.from_arrays(
 
 def add_scoring(workplace: Workplace, image_id: int, candidates: Nuclei = CANDIDATES) -> int:
     """Score an image as the worker would; returns the scoring."""
-    latest = get_case(workplace, image_id).scoring
+    latest = get_scored_image(workplace, image_id).scoring
     score_at(workplace, image_id, 0.5 if latest is None or latest.pixel_size.mpp != 0.5 else 0.25)
-    scoring_id = get_case(workplace, image_id).scoring.id
+    scoring_id = get_scored_image(workplace, image_id).scoring.id
     version = VersionUsed("v", "e" * 64, THRESHOLDS, "0.3.0", Confidence(10.0, -3.5))
     with session_scope(workplace.engine, write=True) as session:
         finish_scoring(session, scoring_id, candidates, version, datetime.now(UTC))

@@ -15,11 +15,11 @@ from nucleus_app.domain.sheet import CaseSheet, sheet_to_mapping
 from nucleus_app.errors import InvalidCase, NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.case_report import CaseReport, hash_report, report_to_json
 from nucleus_app.services.case_states import state_to_mapping
-from nucleus_app.services.cases import get_case
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.intake import rename, score_at, take_in
 from nucleus_app.services.qupath import import_annotations
 from nucleus_app.services.reviews import ReviewDesk
+from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.signing import reopen, sign_off
 from nucleus_app.services.workplace import Workplace
@@ -64,7 +64,7 @@ class Folder:
 
 @pytest.fixture
 def case(workplace: Workplace, image_id: int, scoring_id: int) -> Folder:
-    return Folder(workplace, get_case(workplace, image_id).image.case_id)
+    return Folder(workplace, get_scored_image(workplace, image_id).image.case_id)
 
 
 def whole(image_id: int, **given: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def test_images_move_between_cases_and_an_empty_case_is_seen_no_more(
 ) -> None:
     second = add_image(workplace, tmp_path, size=(90, 60))
     add_scoring(workplace, second)
-    other = get_case(workplace, second).image.case_id
+    other = get_scored_image(workplace, second).image.case_id
     move_images(workplace, case.id, case.rev, "Dr. A", [second])
     state = case.state()
     assert [f["image_id"] for f in state["fields"]] == [state["images"][0]["id"], second]
@@ -240,7 +240,7 @@ def test_of_two_readers_who_sign_while_a_third_corrects_one_signs_and_all_is_in_
     workplace = open_at(settings, database_url=database_url)
     image_id = add_image(workplace, tmp_path)
     scoring_id = add_scoring(workplace, image_id)
-    case = Folder(workplace, get_case(workplace, image_id).image.case_id)
+    case = Folder(workplace, get_scored_image(workplace, image_id).image.case_id)
     outcomes: list[str] = []
 
     def try_to(do: Callable[[], object], name: str) -> None:

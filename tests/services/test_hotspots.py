@@ -13,10 +13,10 @@ from db.scorings import VersionUsed, finish_scoring, start_scoring
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import NotFound, StaleRevision
-from nucleus_app.services.cases import get_case
 from nucleus_app.services.hotspots import find_hotspots
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.reviews import ReviewDesk
+from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import add_image, add_scoring, body, reclass
 
@@ -42,7 +42,7 @@ def test_what_counts_is_what_was_corrected_and_not_left_out(
     assert not found["enough"]
     assert "No window holds 100 tumour nuclei" in found["note"]
     assert sum(found["heat"]["tumour"]) == 3
-    counts = get_case(workplace, field_id).tally.counts
+    counts = get_scored_image(workplace, field_id).tally.counts
     assert counts.tumour == 3, "the same as the list shows"
 
 
@@ -82,7 +82,7 @@ def test_an_image_without_a_result_has_none_yet(workplace: Workplace, field_id: 
 
 def test_where_nothing_was_counted_there_is_nothing_to_find(workplace: Workplace, field_id: int) -> None:
     score_at(workplace, field_id, MPP)
-    scoring_id, now = get_case(workplace, field_id).scoring.id, datetime.now(UTC)
+    scoring_id, now = get_scored_image(workplace, field_id).scoring.id, datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
         start_scoring(session, scoring_id, 0, "0" * 64, now, oddities=(Oddity.OTHER_STAIN,))
         finish_scoring(session, scoring_id, Nuclei.empty(), VersionUsed("v", "0" * 64, (0.3,) * 3, "0"), now)

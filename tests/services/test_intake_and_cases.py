@@ -17,8 +17,8 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import InvalidImage, NotFound, StorageFull, UnknownPixelSize
 from nucleus_app.imaging.reader import decode_png
-from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
 from nucleus_app.services.intake import clean_label, rename, score_at, take_in, take_in_demo
+from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.workplace import Workplace
 
 RGB = np.random.default_rng(0).integers(0, 255, (60, 80, 3), dtype=np.uint8)
@@ -37,11 +37,11 @@ def jobs_of(workplace: Workplace) -> list[str]:
 
 def test_an_image_without_pixel_size_waits_for_one(workplace: Workplace, upload: Path) -> None:
     image = take_in(workplace, upload, upload.name)
-    assert get_case(workplace, image.id).state == "needs pixel size"
+    assert get_scored_image(workplace, image.id).state == "needs pixel size"
     assert jobs_of(workplace) == []
     assert np.array_equal(decode_png(workplace.blobs.get(image.blob)), RGB)
     score_at(workplace, image.id, 0.5)
-    case = get_case(workplace, image.id)
+    case = get_scored_image(workplace, image.id)
     assert (case.state, case.is_busy) == ("queued", True)
     assert case.scoring.pixel_size == (0.5, "stated by the user")
     assert case.image.pixel_size is None
@@ -51,22 +51,24 @@ def test_an_image_without_pixel_size_waits_for_one(workplace: Workplace, upload:
 def test_an_image_that_states_its_pixel_size_is_scored_at_once(workplace: Workplace, tmp_path: Path) -> None:
     Image.fromarray(RGB).save(tmp_path / "a.png", dpi=(50_800, 50_800))
     image = take_in(workplace, tmp_path / "a.png", "a.png")
-    case = get_case(workplace, image.id)
+    case = get_scored_image(workplace, image.id)
     assert case.state == "queued"
-    assert case_to_mapping(case)["mpp_source"] == "PNG density"
+    assert scored_image_to_mapping(case)["mpp_source"] == "PNG density"
     score_at(workplace, image.id, image.pixel_size.mpp)
-    assert get_case(workplace, image.id).scoring.pixel_size.source == "PNG density"
+    assert get_scored_image(workplace, image.id).scoring.pixel_size.source == "PNG density"
 
 
 def test_overriding_the_files_own_pixel_size_is_told(workplace: Workplace, tmp_path: Path) -> None:
     Image.fromarray(RGB).save(tmp_path / "a.png", dpi=(50_800, 50_800))
     image = take_in(workplace, tmp_path / "a.png", "a.png")
     score_at(workplace, image.id, 0.25)
-    scoring = get_case(workplace, image.id).scoring
+    scoring = get_scored_image(workplace, image.id).scoring
     nuclei = Nuclei.from_arrays(np.zeros((200, 2)), np.ones(200))
     with session_scope(workplace.engine, write=True) as session:
         finish_scoring(session, scoring.id, nuclei, VersionUsed("v", "e" * 64, (0.1,) * 3, "0.1.0"), datetime.now(UTC))
-    assert get_case(workplace, image.id).cautions == ("The file states 0.5 µm/px (PNG density), but 0.25 was used.",)
+    assert get_scored_image(workplace, image.id).cautions == (
+        "The file states 0.5 µm/px (PNG density), but 0.25 was used.",
+    )
 
 
 def test_a_scoring_and_its_job_exist_together_or_not_at_all(
@@ -80,7 +82,7 @@ def test_a_scoring_and_its_job_exist_together_or_not_at_all(
     monkeypatch.setattr(type(workplace.jobs), "enqueue_scoring", broken)
     with pytest.raises(RuntimeError):
         take_in(workplace, tmp_path / "a.png", "a.png")
-    assert list_cases(workplace) == []
+    assert list_scored_images(workplace) == []
     assert [p for p in (workplace.settings.data_dir / "blobs").rglob("*") if p.is_file()] == []
 
 
@@ -95,7 +97,7 @@ def test_a_full_database_leaves_nothing_and_says_so(workplace: Workplace, upload
 
     with pytest.raises(StorageFull, match="disk is full"):
         fill()
-    assert list_cases(workplace)[0].image.label == "x" * 120
+    assert list_scored_images(workplace)[0].image.label == "x" * 120
 
 
 def test_errors_in_logs_do_not_hold_labels(workplace: Workplace, upload: Path) -> None:
@@ -118,13 +120,13 @@ def test_scoring_again_what_was_refused_insists_on_it(workplace: Workplace, uplo
     image = take_in(workplace, upload, upload.name)
     for mpp, insists in ((0.5, False), (0.5, True), (0.5, True), (0.25, False)):
         score_at(workplace, image.id, mpp)
-        scoring = get_case(workplace, image.id).scoring
+        scoring = get_scored_image(workplace, image.id).scoring
         assert scoring.confirmed is insists
         with session_scope(workplace.engine, write=True) as session:
             now, version = datetime.now(UTC), VersionUsed("v", "e" * 64, (0.1,) * 3, "0.1.0")
             start_scoring(session, scoring.id, 0, "e" * 64, now, oddities=(Oddity.OTHER_STAIN,))
             finish_scoring(session, scoring.id, Nuclei.empty(), version, now)
-        cautions = get_case(workplace, image.id).cautions
+        cautions = get_scored_image(workplace, image.id).cautions
         assert "H&E" in cautions[0]
         assert ("press Score again" in cautions[1]) is not insists
 
@@ -140,7 +142,7 @@ def test_refused_files_leave_nothing(workplace: Workplace, tmp_path: Path) -> No
     (tmp_path / "x.png").write_bytes(b"no image")
     with pytest.raises(InvalidImage):
         take_in(workplace, tmp_path / "x.png", "x.png")
-    assert list_cases(workplace) == []
+    assert list_scored_images(workplace) == []
     assert not (workplace.settings.data_dir / "blobs").exists()
 
 
@@ -151,7 +153,7 @@ def test_a_full_disk_leaves_no_case(workplace: Workplace, upload: Path, monkeypa
     monkeypatch.setattr(type(workplace.blobs), "put", lambda self, content: full(content))
     with pytest.raises(StorageFull):
         take_in(workplace, upload, upload.name)
-    assert list_cases(workplace) == []
+    assert list_scored_images(workplace) == []
 
 
 @pytest.mark.parametrize("mpp", [0, -1, 99, float("nan")])
@@ -159,7 +161,7 @@ def test_an_absurd_pixel_size_is_refused_and_changes_nothing(workplace: Workplac
     image = take_in(workplace, upload, upload.name)
     with pytest.raises(UnknownPixelSize, match="give a value from"):
         score_at(workplace, image.id, mpp)
-    assert get_case(workplace, image.id).state == "needs pixel size"
+    assert get_scored_image(workplace, image.id).state == "needs pixel size"
 
 
 @pytest.mark.parametrize(
@@ -178,7 +180,7 @@ def test_an_absurd_pixel_size_is_refused_and_changes_nothing(workplace: Workplac
 def test_hostile_names_become_one_harmless_line(workplace: Workplace, upload: Path, name: str, label: str) -> None:
     assert clean_label(name) == label
     image = take_in(workplace, upload, name)
-    assert get_case(workplace, image.id).image.label == label
+    assert get_scored_image(workplace, image.id).image.label == label
 
 
 @given(st.text())
@@ -192,7 +194,7 @@ def test_any_text_can_be_a_label(name: str) -> None:
 def test_cases_can_be_renamed(workplace: Workplace, upload: Path) -> None:
     image = take_in(workplace, upload, upload.name)
     assert rename(workplace, image.id, "  P-17\n") == "P-17"
-    assert [case.image.label for case in list_cases(workplace)] == ["P-17"]
+    assert [case.image.label for case in list_scored_images(workplace)] == ["P-17"]
 
 
 def test_the_demo_field_comes_once_and_only_first(workplace: Workplace) -> None:
@@ -201,19 +203,19 @@ def test_the_demo_field_comes_once_and_only_first(workplace: Workplace) -> None:
     assert demo.is_synthetic
     assert "synthetic" in demo.label
     assert take_in_demo(workplace) is None
-    assert len(list_cases(workplace)) == 1
+    assert len(list_scored_images(workplace)) == 1
 
 
 def test_a_running_case_tells_how_long_it_takes(workplace: Workplace, upload: Path) -> None:
     image = take_in(workplace, upload, upload.name)
     score_at(workplace, image.id, 0.5)
-    scoring = get_case(workplace, image.id).scoring
+    scoring = get_scored_image(workplace, image.id).scoring
     start = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
         start_scoring(session, scoring.id, 4, "f" * 64, start)
     from dataclasses import replace
 
-    case = get_case(workplace, image.id)
+    case = get_scored_image(workplace, image.id)
     assert case.seconds_left(start + timedelta(seconds=5)) is None
     halfway = replace(case, scoring=replace(case.scoring, tiles_done=1))
     assert halfway.seconds_left(start + timedelta(seconds=5)) == pytest.approx(15)
@@ -224,7 +226,7 @@ def test_the_record_holds_the_stored_numbers(workplace: Workplace, upload: Path)
     with pytest.raises(NotFound):
         get_record(workplace, image.id)
     score_at(workplace, image.id, 0.5)
-    scoring = get_case(workplace, image.id).scoring
+    scoring = get_scored_image(workplace, image.id).scoring
     nuclei = Nuclei.from_arrays([[1, 2], [3, 4], [5, 6]], [0, 1, 2])
     with session_scope(workplace.engine, write=True) as session:
         finish_scoring(
@@ -234,7 +236,7 @@ def test_the_record_holds_the_stored_numbers(workplace: Workplace, upload: Path)
     assert record.index.percent == 50
     assert record.image_sha256 == image.sha256
     assert record.thresholds == (0.1, 0.2, 0.3)
-    mapping = case_to_mapping(get_case(workplace, image.id))
+    mapping = scored_image_to_mapping(get_scored_image(workplace, image.id))
     assert mapping["counts"] == {"positive": 1, "negative": 1, "other": 1}
     assert mapping["index_percent"] == 50
     assert "Only 2 tumour nuclei" in mapping["warnings"][0]

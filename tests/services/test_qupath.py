@@ -13,10 +13,10 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import InvalidAnnotations, NotFound, StaleRevision, UnknownPixelSize
 from nucleus_app.services import carrying
-from nucleus_app.services.cases import get_case, get_record
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.qupath import THRESHOLDS, import_annotations, list_classes
 from nucleus_app.services.reviews import ReviewDesk
+from nucleus_app.services.scored_images import get_record, get_scored_image
 from nucleus_app.services.workplace import Workplace
 from tests.domain.qupath_files import DERIVED, collection, feature, multipoint, polygon, ring
 from tests.services.reviewing import CANDIDATES, EXCLUDE, add_scoring, body, reclass
@@ -31,7 +31,7 @@ MAPPING = {"Tumor: Positive": "positive", "Tumor: Negative": "negative", "Necros
 
 
 def counts_of(workplace: Workplace, image_id: int) -> tuple[int, int, int]:
-    return tuple(get_case(workplace, image_id).tally.counts)
+    return tuple(get_scored_image(workplace, image_id).tally.counts)
 
 
 def test_classes_are_listed_for_an_image_that_there_is(workplace: Workplace, image_id: int) -> None:
@@ -50,7 +50,7 @@ def test_a_file_becomes_a_result_that_is_counted_and_reported_like_any_other(
 ) -> None:
     made = import_annotations(workplace, image_id, FILE, MAPPING, "Dr. A")
     assert made.notes == ()
-    case = get_case(workplace, image_id)
+    case = get_scored_image(workplace, image_id)
     assert case.scoring.id == made.scoring_id > scoring_id
     assert case.state == "done"
     assert counts_of(workplace, image_id) == (2, 0, 0), "the negative one lies on what is excluded"
@@ -84,7 +84,7 @@ def test_the_last_import_wins_and_what_was_before_stays(
     desk.take_edits(scoring_id, body(reclass(0, c=1)))
     first = import_annotations(workplace, image_id, FILE, MAPPING, "")
     second = import_annotations(workplace, image_id, FILE, MAPPING | {"Tumor: Positive": "other"}, "")
-    assert get_case(workplace, image_id).scoring.id == second.scoring_id
+    assert get_scored_image(workplace, image_id).scoring.id == second.scoring_id
     assert counts_of(workplace, image_id) == (0, 0, 2), "corrections of what was there before are not mixed into a file"
     for earlier, rev in ((scoring_id, 1), (first.scoring_id, 1)):
         assert desk.read_edits(earlier, 0).rev == rev
@@ -132,7 +132,7 @@ def test_while_the_image_is_scored_nothing_is_imported(workplace: Workplace, ima
 def test_without_a_pixel_size_nothing_is_imported(workplace: Workplace, image_id: int) -> None:
     with pytest.raises(UnknownPixelSize, match="press Score, then import"):
         import_annotations(workplace, image_id, FILE, MAPPING, "")
-    assert get_case(workplace, image_id).scoring is None
+    assert get_scored_image(workplace, image_id).scoring is None
 
 
 def test_the_pixel_size_is_that_of_the_last_result_but_not_of_a_refused_one(
@@ -141,7 +141,7 @@ def test_the_pixel_size_is_that_of_the_last_result_but_not_of_a_refused_one(
     add_scoring(workplace, image_id)
     refused = score(workplace, image_id, Nuclei.empty(), oddities=(Oddity.OTHER_STAIN,))
     made = import_annotations(workplace, image_id, FILE, MAPPING, "")
-    case = get_case(workplace, image_id)
+    case = get_scored_image(workplace, image_id)
     assert case.scoring.id == made.scoring_id == refused + 1
     assert case.scoring.pixel_size.mpp == 0.5
     assert not case.is_refused, "the reader's own points count in an image that the network does not know"
@@ -153,4 +153,4 @@ def test_what_cannot_be_imported_leaves_everything_as_it_was(
     for data, mapping in ((b"no", MAPPING), (FILE, {}), (FILE, {"Stroma": "other"})):
         with pytest.raises(InvalidAnnotations):
             import_annotations(workplace, image_id, data, mapping, "")
-    assert get_case(workplace, image_id).scoring.id == scoring_id
+    assert get_scored_image(workplace, image_id).scoring.id == scoring_id

@@ -10,8 +10,8 @@ import pytest
 
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.reports.formats import record_to_csv, record_to_mapping
-from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
 from nucleus_app.services.reviews import EditsTaken, ReviewDesk
+from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import EXCLUDE, add_scoring, body, reclass
 
@@ -31,8 +31,8 @@ def test_the_list_the_page_and_the_report_tell_the_same_numbers(
 ) -> None:
     score = finish_a_review(desk, scoring_id).read.score
     assert score["counts"] == {"positive": 1, "negative": 1, "other": 1}  # placed, 0, 3; 2 is left out
-    case = case_to_mapping(get_case(workplace, image_id))
-    assert case_to_mapping(list_cases(workplace)[0]) == case
+    case = scored_image_to_mapping(get_scored_image(workplace, image_id))
+    assert scored_image_to_mapping(list_scored_images(workplace)[0]) == case
     report = record_to_mapping(get_record(workplace, image_id))
     same = (
         "counts", "tumour", "index_percent", "ci95_percent", "sparse", "left_out", "edited", "placed", "deleted",

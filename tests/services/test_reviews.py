@@ -27,9 +27,9 @@ from nucleus_app.domain.review import fold
 from nucleus_app.errors import InvalidEdit, NotFound, StaleRevision
 from nucleus_app.reports.formats import record_to_mapping
 from nucleus_app.services import reviews
-from nucleus_app.services.cases import case_to_mapping, get_case, get_record, list_cases
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.reviews import ReviewDesk
+from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
@@ -116,7 +116,7 @@ def test_the_score_does_not_depend_on_how_edits_are_batched(
 def test_retries_duplicates_and_batches_leave_the_fold_as_it_is(
     workplace: Workplace, tmp_path: Path, log: list[SignedEdit], data: st.DataObject
 ) -> None:
-    image = list_cases(workplace)
+    image = list_scored_images(workplace)
     image_id = image[0].image.id if image else add_image(workplace, tmp_path, size=SIZE)
     scoring_id = add_scoring(workplace, image_id, test_review.CANDIDATES)
     desks = [ReviewDesk(workplace), ReviewDesk(workplace)]
@@ -228,7 +228,7 @@ def test_corrections_belong_to_the_latest_done_scoring(
     with pytest.raises(StaleRevision, match="goes to 1, not to 2"):
         desk.read_edits(scoring_id, 2)
     score_at(workplace, image_id, 0.25)
-    queued = get_case(workplace, image_id).scoring.id
+    queued = get_scored_image(workplace, image_id).scoring.id
     with pytest.raises(StaleRevision, match="is queued"):
         desk.take_edits(queued, body(EXCLUDE))
     with pytest.raises(StaleRevision, match="scored again"):
@@ -238,12 +238,12 @@ def test_corrections_belong_to_the_latest_done_scoring(
         desk.take_edits(99, body(EXCLUDE))
     with pytest.raises(NotFound):
         desk.read_edits(99, 0)
-    assert get_case(workplace, image_id).review is None
+    assert get_scored_image(workplace, image_id).review is None
 
 
 def test_what_is_no_ki67_field_cannot_be_corrected(desk: ReviewDesk, workplace: Workplace, image_id: int) -> None:
     score_at(workplace, image_id, 0.5)
-    scoring_id = get_case(workplace, image_id).scoring.id
+    scoring_id = get_scored_image(workplace, image_id).scoring.id
     with session_scope(workplace.engine, write=True) as session:
         start_scoring(session, scoring_id, 0, "e" * 64, datetime.now(UTC), oddities=(Oddity.DARK,))
         finish_scoring(
@@ -252,7 +252,7 @@ def test_what_is_no_ki67_field_cannot_be_corrected(desk: ReviewDesk, workplace: 
     with pytest.raises(StaleRevision, match="Nothing was counted"):
         desk.take_edits(scoring_id, body({"op": "add", "x": 1, "y": 1, "c": 0}))
     assert record_to_mapping(get_record(workplace, image_id))["counts"] is None
-    assert case_to_mapping(get_case(workplace, image_id))["counts"] is None
+    assert scored_image_to_mapping(get_scored_image(workplace, image_id))["counts"] is None
 
 
 def test_a_long_list_is_taken_in_parts(desk: ReviewDesk, scoring_id: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,10 +23,10 @@ from nucleus_app.domain.oddities import Oddity
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
-from nucleus_app.services.cases import Case, get_case, get_packed_candidates, get_record
 from nucleus_app.services.child import WorkerChild
 from nucleus_app.services.intake import score_at, take_in
 from nucleus_app.services.roi import ask_for_roi, read_roi
+from nucleus_app.services.scored_images import ScoredImage, get_packed_candidates, get_record, get_scored_image
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 120
 
 
-def wait_for(case: Callable[[], Case], reached: Callable[[Case], bool]) -> Case:
+def wait_for(case: Callable[[], ScoredImage], reached: Callable[[ScoredImage], bool]) -> ScoredImage:
     """Poll until a case is as wanted; a case that failed is an error at once."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
@@ -87,11 +87,11 @@ def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
     workplace = open_at(settings, database_url=database_url)
     image = take_in(workplace, slide, "slide.png")
     score_at(workplace, image.id, 0.5)
-    scoring_id = get_case(workplace, image.id).scoring.id
+    scoring_id = get_scored_image(workplace, image.id).scoring.id
 
     worker = start_worker(workplace.settings)
     try:
-        midway = wait_for(lambda: get_case(workplace, image.id), lambda c: c.scoring.tiles_done >= 2)
+        midway = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.scoring.tiles_done >= 2)
     finally:
         worker.send_signal(signal.SIGKILL)
         worker.wait()
@@ -102,7 +102,7 @@ def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
 
     worker = start_worker(workplace.settings)
     try:
-        done = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        done = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.state == "done")
         steps = wait_for_steps(workplace, scoring_id, 1 + 6 + 1)
     finally:
         worker.stdin.close()
@@ -131,9 +131,9 @@ def test_an_image_that_is_no_ki67_field_gets_no_nuclei_until_a_person_insists(
     worker = start_worker(workplace.settings)
     try:
         score_at(workplace, image.id, 0.5)
-        refused = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        refused = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.state == "done")
         score_at(workplace, image.id, 0.5)
-        insisted = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        insisted = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.state == "done")
     finally:
         worker.stdin.close()
         worker.wait(timeout=20)
@@ -158,11 +158,11 @@ def test_a_job_that_cannot_be_done_fails_with_a_message_and_the_next_one_runs(
     (settings.data_dir / "blobs" / lost[:2] / lost).unlink()
     worker = start_worker(settings)
     try:
-        wait_for(lambda: get_case(workplace, cases[1].id), lambda c: c.state == "done")
+        wait_for(lambda: get_scored_image(workplace, cases[1].id), lambda c: c.state == "done")
     finally:
         worker.stdin.close()
         worker.wait(timeout=20)
-    broken = get_case(workplace, cases[0].id)
+    broken = get_scored_image(workplace, cases[0].id)
     assert broken.state == "failed"
     assert "missing from the store" in broken.scoring.error
 
@@ -182,7 +182,7 @@ def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(
     score_at(workplace, image.id, 0.5)
     worker = start_worker(workplace.settings)
     try:
-        case = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        case = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.state == "done")
         assert ask_for_roi(workplace, case.scoring.id)["state"] == "running"
         assert wait_for_steps(workplace, case.scoring.id, 2, prefix="roi")
     finally:
@@ -216,7 +216,7 @@ def test_a_map_that_cannot_be_made_says_why_and_can_be_asked_for_again(
     blob = settings.data_dir / "blobs" / image.blob[:2] / image.blob
     worker = start_worker(settings)
     try:
-        case = wait_for(lambda: get_case(workplace, image.id), lambda c: c.state == "done")
+        case = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.state == "done")
         content = blob.read_bytes()
         blob.unlink()
         ask_for_roi(workplace, case.scoring.id)
@@ -241,12 +241,12 @@ def test_a_job_that_was_tried_too_often_is_given_up(settings: Settings, open_at:
     worker = start_worker(settings)
     try:
         end = time.monotonic() + PATIENCE_S
-        while get_case(workplace, image.id).state != "failed" and time.monotonic() < end:
+        while get_scored_image(workplace, image.id).state != "failed" and time.monotonic() < end:
             time.sleep(0.05)
     finally:
         worker.stdin.close()
         worker.wait(timeout=20)
-    assert "more than 5 times and given up" in get_case(workplace, image.id).scoring.error
+    assert "more than 5 times and given up" in get_scored_image(workplace, image.id).scoring.error
 
 
 def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops() -> None:

@@ -7,7 +7,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from nucleus_app.services.cases import get_case
+from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import add_image, add_scoring
 
@@ -21,7 +21,7 @@ def client(server: FastAPI) -> TestClient:
 def case(workplace: Workplace, tmp_path: Any) -> str:
     image = add_image(workplace, tmp_path)
     add_scoring(workplace, image)
-    return f"/nucleus/api/cases/{get_case(workplace, image).image.case_id}"
+    return f"/nucleus/api/cases/{get_scored_image(workplace, image).image.case_id}"
 
 
 def test_a_case_goes_from_its_sheet_to_a_signature_and_back(client: TestClient, case: str) -> None:

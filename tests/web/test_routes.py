@@ -16,8 +16,8 @@ from db.scorings import VersionUsed, finish_scoring
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import unpack_nuclei
-from nucleus_app.services.cases import get_case
 from nucleus_app.services.intake import score_at, take_in
+from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
 
 NUCLEI = Nuclei.from_arrays([[10.25, 20.5], [30, 40], [50, 60]], [0, 1, 2], [0.9, 0.5, 0.7])
@@ -44,7 +44,7 @@ def image_id(workplace: Workplace, tmp_path: Path) -> int:
 
 @pytest.fixture
 def done_id(workplace: Workplace, image_id: int) -> int:
-    scoring = get_case(workplace, image_id).scoring
+    scoring = get_scored_image(workplace, image_id).scoring
     with session_scope(workplace.engine, write=True) as session:
         finish_scoring(
             session,

@@ -1,4 +1,4 @@
-"""Cases as the page shows them: state, progress, counts, index, warnings."""
+"""Images as the page shows them: state, progress, counts, index, warnings."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from nucleus_app.services.reviews import list_floors, open_review
 from nucleus_app.services.workplace import Workplace
 
 LISTED = 300
-"""So many of the latest cases are listed; older ones open by their address."""
+"""So many of the latest images are listed; older ones open by their address."""
 NEEDS_PIXEL_SIZE = "needs pixel size"
 NOTHING = Counts(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class ScoredImage:
     """An image with its latest scoring, if it has one, and what corrections made of that, if anybody made any."""
 
     image: StoredImage
@@ -78,25 +78,25 @@ class Case:
         return (now - s.started).total_seconds() / s.tiles_done * (s.tiles_total - s.tiles_done)
 
 
-def list_cases(workplace: Workplace) -> list[Case]:
-    """The latest cases, latest first."""
+def list_scored_images(workplace: Workplace) -> list[ScoredImage]:
+    """The latest images, latest first."""
     with session_scope(workplace.engine) as session:
         images = list_images(session, LISTED)
         scorings = list_latest_scorings(session, [image.id for image in images])
         reviews = list_reviews(session, [scoring.id for scoring in scorings.values()])
     return [
-        Case(image, scoring, reviews.get(scoring.id) if scoring else None)
+        ScoredImage(image, scoring, reviews.get(scoring.id) if scoring else None)
         for image in images
         for scoring in [scorings.get(image.id)]
     ]
 
 
-def get_case(workplace: Workplace, image_id: int) -> Case:
+def get_scored_image(workplace: Workplace, image_id: int) -> ScoredImage:
     """Raises NotFound."""
     with session_scope(workplace.engine) as session:
         scoring = find_latest_scoring(session, image_id)
         review = find_review(session, scoring.id) if scoring else None
-        return Case(get_image(session, image_id), scoring, review)
+        return ScoredImage(get_image(session, image_id), scoring, review)
 
 
 def get_packed_candidates(workplace: Workplace, scoring_id: int) -> bytes:
@@ -107,7 +107,7 @@ def get_packed_candidates(workplace: Workplace, scoring_id: int) -> bytes:
 
 
 def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
-    """The report value of a case. Raises NotFound while it has no result."""
+    """The report value of an image. Raises NotFound while it has no result."""
     with session_scope(workplace.engine) as session:
         get_image(session, image_id)
         scoring = find_latest_scoring(session, image_id)
@@ -117,33 +117,33 @@ def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
     return record_review(opened)
 
 
-def case_to_mapping(case: Case, now: datetime | None = None) -> dict[str, object]:
-    """A case as JSON types, for the page."""
-    scoring, tally = case.scoring, case.tally
+def scored_image_to_mapping(shown: ScoredImage, now: datetime | None = None) -> dict[str, object]:
+    """An image as JSON types, for the page."""
+    scoring, tally = shown.scoring, shown.tally
     version = scoring.version if scoring else None
-    pixel_size = scoring.pixel_size if scoring else case.image.pixel_size
+    pixel_size = scoring.pixel_size if scoring else shown.image.pixel_size
     return {
-        "id": case.image.id,
-        "case": case.image.case_id,
-        "blob": case.image.blob[:12],
-        "label": case.image.label,
-        "synthetic": case.image.is_synthetic,
-        "width_px": case.image.width_px,
-        "height_px": case.image.height_px,
+        "id": shown.image.id,
+        "case": shown.image.case_id,
+        "blob": shown.image.blob[:12],
+        "label": shown.image.label,
+        "synthetic": shown.image.is_synthetic,
+        "width_px": shown.image.width_px,
+        "height_px": shown.image.height_px,
         "mpp": pixel_size.mpp if pixel_size else None,
         "mpp_source": pixel_size.source if pixel_size else None,
-        "state": case.state,
+        "state": shown.state,
         "scoring": scoring.id if scoring else None,
         "tiles_done": scoring.tiles_done if scoring else 0,
         "tiles_total": scoring.tiles_total if scoring else None,
-        "seconds_left": case.seconds_left(now or datetime.now(UTC)),
+        "seconds_left": shown.seconds_left(now or datetime.now(UTC)),
         "error": scoring.error if scoring else None,
         **tally_to_mapping(tally or Tally.untouched(NOTHING)),
-        **({} if tally and not case.is_refused else {"counts": None}),
-        "network_counts": scoring.counts._asdict() if scoring and scoring.counts and not case.is_refused else None,
-        "refused": case.is_refused,
-        "rev": case.review.rev if case.review else 0,
-        "warnings": list(case.cautions),
+        **({} if tally and not shown.is_refused else {"counts": None}),
+        "network_counts": scoring.counts._asdict() if scoring and scoring.counts and not shown.is_refused else None,
+        "refused": shown.is_refused,
+        "rev": shown.review.rev if shown.review else 0,
+        "warnings": list(shown.cautions),
         "version": {"name": version.name, "sha256": version.sha256} if version else None,
         "thresholds": list(version.thresholds) if version else None,
         "floors": list(list_floors(version.thresholds)) if version else None,
