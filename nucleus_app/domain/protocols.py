@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol as TypingProtocol
+from typing import TypeVar
 
 from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI, find_labelling_index
 from nucleus_app.domain.nuclei import Counts
@@ -71,6 +73,8 @@ class CaseScore:
     between_fields: tuple[float, float] | None
     """95 % interval in percent when whole fields are drawn anew."""
     allotted: tuple[tuple[Role, int], ...]
+    note: str
+    """What belongs next to the number itself."""
     warnings: tuple[str, ...]
 
     @property
@@ -87,7 +91,7 @@ def score_case(sheet: CaseSheet, fields: Sequence[CountedField]) -> CaseScore:
         next((s for s in scores if s.name == RULES[p].score), None) for p in (_hot(sheet), Protocol.BREAST_GLOBAL)
     )
     counted = primary.tumour if primary else 0
-    used = _used(sheet.protocol, fields)
+    used = select_used(sheet.protocol, fields)
     class_name, class_text, more = None, "", None
     unsettled: tuple[float, ...] = ()
     if primary is not None and counted >= MIN_TUMOUR_NUCLEI:
@@ -112,6 +116,7 @@ def score_case(sheet: CaseSheet, fields: Sequence[CountedField]) -> CaseScore:
         hot_spot_minus_average=hot.percent - average.percent if hot and average else None,
         between_fields=(100 * between[0], 100 * between[1]) if between and sheet.protocol is not Protocol.BREAST_WEIGHTED else None,
         allotted=tuple(allocate_fields(sheet.shares).items()) if sheet.shares and sheet.protocol.is_global else (),
+        note=HOT_SPOT_CAUTION if sheet.protocol.is_hot_spot and primary else "",
         warnings=tuple(_list_warnings(sheet, fields, used, counted, target)),
     )  # fmt: skip
 
@@ -120,8 +125,18 @@ def _hot(sheet: CaseSheet) -> Protocol:
     return Protocol.NET_HOT_SPOT if sheet.protocol is Protocol.NET_HOT_SPOT else Protocol.BREAST_HOT_SPOT
 
 
-def _used(protocol: Protocol, fields: Sequence[CountedField]) -> list[CountedField]:
-    """The fields that a protocol counts. In a hot-spot protocol a case without a field of that role is one hot spot."""
+class HasRole(TypingProtocol):
+    """Something that stands for a field."""
+
+    @property
+    def role(self) -> Role: ...
+
+
+Field = TypeVar("Field", bound=HasRole)
+
+
+def select_used(protocol: Protocol, fields: Sequence[Field]) -> list[Field]:
+    """The fields that a protocol counts together. In a hot-spot protocol a case without a field of that role is one hot spot."""
     hot = [f for f in fields if f.role is Role.HOT_SPOT]
     if protocol.is_hot_spot:
         return hot or list(fields)
@@ -142,7 +157,7 @@ def _list_scores(sheet: CaseSheet, fields: Sequence[CountedField]) -> list[Score
         elif protocol.is_hot_spot and not is_asked and all(f.role is not Role.HOT_SPOT for f in fields):
             score = None
         else:
-            score = _pool(RULES[protocol], _used(protocol, fields))
+            score = _pool(RULES[protocol], select_used(protocol, fields))
         if score:
             scores.append(score)
     return scores
@@ -229,7 +244,7 @@ def _say_missing(sheet: CaseSheet, fields: Sequence[CountedField]) -> str:
         ]  # fmt: skip
         have = "has" if len(empty) == 1 else "have"
         return f"No weighted score: {' and '.join(empty)} {have} a share of the tumour, but no counted field."
-    if sheet.protocol.is_global and not _used(sheet.protocol, fields):
+    if sheet.protocol.is_global and not select_used(sheet.protocol, fields):
         return "Every field is a hot spot: a global score needs other fields."
     return "No tumour nucleus was counted: there is no index."
 
@@ -250,8 +265,6 @@ def _list_warnings(
             yield f"{field.name}: {field.counts.tumour} tumour nuclei, fewer than {TARGET_PER_FIELD}."
     if sheet.protocol.is_global:
         yield from _check_allocation(sheet, fields)
-    if sheet.protocol.is_hot_spot and counted:
-        yield HOT_SPOT_CAUTION
 
 
 def _check_allocation(sheet: CaseSheet, fields: Sequence[CountedField]) -> Iterable[str]:

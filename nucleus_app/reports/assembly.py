@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nucleus_app.domain.edits import Region
 from nucleus_app.domain.index import find_labelling_index
 from nucleus_app.domain.nuclei import Counts, Nuclei
-from nucleus_app.domain.protocols import CaseScore, CountedField, score_case
+from nucleus_app.domain.protocols import CaseScore, CountedField, score_case, select_used
 from nucleus_app.domain.reviewed import Origin
 from nucleus_app.domain.sheet import CaseSheet, FieldBox, FieldPlan
 from nucleus_app.domain.tissue_layer import TissueLayer
@@ -166,10 +166,15 @@ def score_fields(sheet: CaseSheet, fields: Sequence[FieldReport]) -> CaseScore:
 
 
 def list_case_warnings(
-    score: CaseScore, fields: Sequence[FieldReport], images: Sequence[FieldImage]
+    sheet: CaseSheet, score: CaseScore, fields: Sequence[FieldReport], images: Sequence[FieldImage]
 ) -> tuple[str, ...]:
     """What a reader must know of the whole case, its score's warnings first."""
-    return (*score.warnings, *_say_overlaps(fields), *_say_twins(images), *_say_differences(fields, images))
+    return (
+        *score.warnings,
+        *_say_overlaps(select_used(sheet.protocol, fields)),
+        *_say_twins(images),
+        *_say_differences(fields, images),
+    )
 
 
 def _say_overlaps(fields: Sequence[FieldReport]) -> Iterable[str]:

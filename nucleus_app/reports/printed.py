@@ -31,6 +31,7 @@ def print_case(report: CaseReport, sha256: str | None) -> dict[str, Any]:
         "class_name": score.class_name or "",
         "class_text": score.class_text,
         "advice": score.advice,
+        "note": score.note,
         "progress": _say_progress(report),
         "others": [_print_score(other, rule.cutoffs) for other in score.others],
         "measures": _list_measures(report),

@@ -107,7 +107,7 @@ def _finish(
         sheet=sheet,
         score=score,
         fields=fields,
-        warnings=list_case_warnings(score, fields, images),
+        warnings=list_case_warnings(sheet, score, fields, images),
         edits=sum(review.rev for review in view.reviews.values()),
         readers=view.readers,
         app_version=__version__,

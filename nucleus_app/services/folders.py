@@ -58,7 +58,7 @@ class FolderCase:
         )
         score = score_fields(self.sheet, fields)
         return CaseReport(
-            case_id=0, sheet=self.sheet, score=score, fields=fields, warnings=list_case_warnings(score, fields, images),
+            case_id=0, sheet=self.sheet, score=score, fields=fields, warnings=list_case_warnings(self.sheet, score, fields, images),
             edits=0, readers=(), app_version=__version__, made=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
 

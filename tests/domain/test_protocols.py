@@ -233,3 +233,8 @@ def test_a_printed_index_never_lies_on_the_other_side_of_a_cut_off(positive: int
     for cutoff in (3, 20):
         assert (shown < cutoff) == (percent < cutoff)
         assert (shown > cutoff) == (percent > cutoff)
+
+
+def test_a_hot_spot_says_next_to_its_number_that_it_was_chosen_for_being_high() -> None:
+    assert "chosen for being the highest" in score_case(net(), [field(15, 500)]).note
+    assert score_case(CaseSheet(), [field(15, 500)]).note == ""

@@ -169,6 +169,9 @@ def test_a_sheet_that_cannot_be_is_refused_and_nothing_changes(
 def test_overlapping_fields_are_told(case: Folder, image_id: int) -> None:
     case.change(fields=[whole(image_id), whole(image_id, box=[0, 0, 20, 20]) | {"id": 2, "name": "core"}])
     assert "Field 1 and core overlap: nuclei in both count twice." in case.summary().warnings
+    fields = [whole(image_id), whole(image_id, box=[0, 0, 20, 20], role="hot spot") | {"id": 2, "name": "core"}]
+    case.change(protocol="breast global", fields=fields)  # which counts them apart
+    assert not any("overlap" in warning for warning in case.summary().warnings)
 
 
 def test_a_signed_case_is_frozen_under_one_hash(case: Folder, image_id: int, scoring_id: int) -> None:

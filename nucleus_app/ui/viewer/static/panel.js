@@ -63,7 +63,7 @@ export class Panel {
     this.shownCase = known;
     const isOne = !shown || shown.isSimple, { state } = shown ?? {};
     this.head.replaceChildren(el('h2', {}, isOne ? data.label : state.sheet.label || `Case ${state.id}`),
-      ...(isOne && state && state.sheet.label && state.sheet.label !== data.label ? [el('p', { class: 'nv-hint' }, `Case ${state.sheet.label}`)] : []),
+      ...(isOne && state && state.sheet.label && state.sheet.label !== data.label ? [el('p', { class: 'nv-hint' }, state.sheet.label)] : []),
       ...(data.synthetic && isOne ? [el('p', { class: 'nv-synthetic' }, 'Synthetic field drawn by this app. No patient.')] : []),
       ...(state?.signature ? [el('p', { class: 'nv-sealed' }, describeSignature(state.signature))] : []));
     const image = isOne ? [...this.progress(data), ...this.result(data)] : this.progress(data), warnings = isOne ? [...new Set([...data.warnings, ...(state?.warnings ?? [])])] : state.warnings;

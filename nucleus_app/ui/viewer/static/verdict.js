@@ -23,6 +23,7 @@ export function describeScore(state) {
     el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, primary.shown), ' %',
       score.class_name ? badge(score.class_name, unsettled) : null, el('span', { class: 'nv-name' }, primary.name)),
     el('p', { class: 'nv-interval' }, `95 % interval ${range(primary.low_percent, primary.high_percent)} %`, el('span', { class: 'nv-method' }, ` (${methodOf(primary)})`)),
+    score.note ? el('p', { class: 'nv-hint' }, score.note) : null,
     el('p', { class: 'nv-counts' }, el('strong', {}, number(primary.positive)), ' positive of ', el('strong', {}, number(primary.tumour)), ' tumour nuclei'),
     describeNetwork(state),
     describeProgress(state),
