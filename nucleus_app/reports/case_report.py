@@ -4,7 +4,6 @@ unchanged; that JSON is what a sign-off freezes.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,8 +11,10 @@ from pydantic import TypeAdapter
 
 from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.domain.protocols import CaseScore
+from nucleus_app.domain.rules import Rule
 from nucleus_app.domain.sheet import CaseSheet, FieldBox, Role
 
+FORMAT = 1
 POSITIVITY_RULE = "Any nuclear stain of a tumour nucleus counts as positive, whatever its intensity."
 
 
@@ -27,6 +28,7 @@ class NucleusMark(NamedTuple):
     score: float
     confidence: float | None
     origin: str
+    """``network``, ``imported``, ``edited`` or ``placed``."""
     left_out: bool
 
 
@@ -78,7 +80,9 @@ class FieldReport:
     """Counted area: the box without what non-tumour and excluded regions cover."""
     tallies: Tallies | None
     network: tuple[int, int, int] | None
-    """What the network alone counted in the field, per class."""
+    """What the network alone counted in the field, per class; None for imported annotations."""
+    is_imported: bool
+    """The nuclei are annotations of a file, not the network's; ``version`` names that file."""
     percent: float | None
     low_percent: float | None
     high_percent: float | None
@@ -90,9 +94,16 @@ class FieldReport:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """Who signed which revision, and when (ISO 8601, UTC). ``reason``: why it had been reopened."""
+    """Who signed, and when (ISO 8601, UTC)."""
 
-    revision: int
+    reader: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    """Who reopened a signed case, when (ISO 8601, UTC) and why; that began the report's revision."""
+
     reader: str
     at: str
     reason: str
@@ -102,8 +113,16 @@ class Signature:
 class CaseReport:
     """A case as it is printed. ``signature`` is None for a draft."""
 
+    format: int
+    """Of this value, so that a report that was frozen long ago is told from a later one."""
     case_id: int
+    revision: int
+    """1, and one more for each time the case was reopened."""
+    reopened: Reopening | None
+    """How this revision began; None for the first."""
     sheet: CaseSheet
+    rule: Rule
+    """The protocol's words and cut-offs, as they were when the numbers were made."""
     score: CaseScore
     fields: tuple[FieldReport, ...]
     warnings: tuple[str, ...]
@@ -131,7 +150,3 @@ def json_to_report(frozen: bytes) -> CaseReport:
     """The inverse of :func:`report_to_json`. Raises pydantic.ValidationError for anything else."""
     return _REPORT.validate_json(frozen)
 
-
-def hash_report(frozen: bytes) -> str:
-    """SHA-256 of a frozen report, the hash that a signature is for."""
-    return hashlib.sha256(frozen).hexdigest()

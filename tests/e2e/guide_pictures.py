@@ -6,9 +6,11 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
+import httpx
 import numpy as np
+import pypdfium2
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import open_workplace
@@ -34,6 +36,10 @@ def main() -> None:
         image = seed_case(
             workplace, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(1)), "Synthetic field"
         )
+        large = draw_field(FieldRecipe(width_px=2400, height_px=1800, positive_share=0.05), np.random.default_rng(8))
+        hot = seed_case(
+            workplace, large.rgb, grade_candidates(large.nuclei, np.random.default_rng(1)), "Synthetic overview"
+        )
         workplace.jobs.close()
         app.start()
         try:
@@ -43,6 +49,9 @@ def main() -> None:
                 correct(bench)
                 keep(page.screenshot(), PICTURES / "review.png")
                 keep(draw_palettes(page), PICTURES / "marks.png")
+                grade(Bench(page, app, hot).open())
+                keep(page.screenshot(), PICTURES / "case.png")
+                keep(draw_report(app, hot), PICTURES / "report.png")
         finally:
             app.stop()
 
@@ -75,6 +84,37 @@ def correct(bench: Bench) -> None:
     page.evaluate("document.querySelector('.nv-review').scrollIntoView({ block: 'nearest' })")
 
 
+def grade(bench: Bench) -> None:
+    """A neuroendocrine tumour with its hottest square chosen."""
+    page = bench.page
+    page.locator("#protocol").select_option("net hot spot")
+    page.get_by_role("button", name="Find hot spots").click()
+    page.get_by_role("button", name="Choose").first.click()
+    expect(page.locator(".nv-badge").first).to_be_visible()
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(2000)
+    page.evaluate("document.querySelector('.nv-panel').scrollTop = 0")
+
+
+def draw_report(app: RunningApp, image: int) -> bytes:
+    """The first two pages of the case's PDF, side by side."""
+    case = next(listed["case"] for listed in app.images() if listed["id"] == image)
+    answer = httpx.get(f"{app.url}nucleus/api/cases/{case}/report.pdf", timeout=60).raise_for_status()
+    document = pypdfium2.PdfDocument(answer.content)
+    pages = [document[n].render(scale=1.0).to_pil() for n in (0, 1)]
+    return _join(pages, "lightgrey")
+
+
+def _join(shots: list[Image.Image], ground: str) -> bytes:
+    """Pictures beside each other, as PNG."""
+    joined = Image.new("RGB", (sum(s.width for s in shots) + 8 * (len(shots) - 1), shots[0].height), ground)
+    for i, shot in enumerate(shots):
+        joined.paste(shot, (i * (shot.width + 8), 0))
+    buffer = BytesIO()
+    joined.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def _is_in_corner(page: Page, x: float, y: float) -> bool:
     left, top = page.evaluate(
         "([x, y]) => { const { view } = document.querySelector('.nv-root').viewer; return [(x + 0.5) * view.scale + view.x, (y + 0.5) * view.scale + view.y]; }",
@@ -94,12 +134,7 @@ def draw_palettes(page: Page) -> bytes:
         page.get_by_label("Palette").select_option(name)
         clip = {"x": box["x"] + left, "y": box["y"] + top, "width": width, "height": height}
         shots.append(Image.open(BytesIO(page.screenshot(clip=clip))))  # type: ignore[arg-type]
-    joined = Image.new("RGB", (sum(s.width for s in shots) + 8 * (len(shots) - 1), shots[0].height), "white")
-    for i, shot in enumerate(shots):
-        joined.paste(shot, (i * (shot.width + 8), 0))
-    buffer = BytesIO()
-    joined.save(buffer, "PNG")
-    return buffer.getvalue()
+    return _join(shots, "white")
 
 
 def keep(png: bytes, path: Path) -> None:
