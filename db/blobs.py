@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import uuid
 
 import fsspec
 from fsspec.core import url_to_fs
+from fsspec.implementations.local import LocalFileSystem
 
 from nucleus_app.errors import NotFound, StorageFull
 
@@ -31,7 +33,9 @@ class BlobStore:
             self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
             self._files.makedirs(f"{self._root}/partial", exist_ok=True)
             self._files.pipe_file(partial, content)
+            self._sync(partial)
             self._files.mv(partial, path)
+            self._sync(path.rsplit("/", 1)[0])
         except OSError as error:
             if self._files.exists(partial):
                 self._files.rm(partial)
@@ -41,6 +45,18 @@ class BlobStore:
                 ) from error
             raise
         return name
+
+    def _sync(self, path: str) -> None:
+        """Wait until a local file or folder is on the disk: the database may name it the next moment, and a power cut may
+        follow. Object stores answer only when they have it.
+        """
+        if not isinstance(self._files, LocalFileSystem):
+            return
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
     def discard(self, name: str) -> None:
         """Forget a blob; one that is not there is fine."""

@@ -86,14 +86,6 @@ def change_sheet(session: Session, case_id: int, sheet: CaseSheet, reader: str, 
     return _stored(row)
 
 
-def list_changes(session: Session, case_id: int) -> list[tuple[int, str, datetime, CaseSheet]]:
-    """Every revision of a sheet: rev, reader, when, and the sheet."""
-    rows = session.scalars(
-        select(CaseChangeRow).where(CaseChangeRow.case_id == case_id).order_by(CaseChangeRow.rev)
-    )  # fmt: skip
-    return [(row.rev, row.reader, row.at, parse_sheet(row.sheet)) for row in rows]
-
-
 def add_sign_off(
     session: Session, case_id: int, revision: int, reader: str, now: datetime, frozen: FrozenReport
 ) -> None:

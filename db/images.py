@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.cases import add_case, change_sheet, lock_case
@@ -87,6 +87,12 @@ def list_images(session: Session, limit: int) -> list[StoredImage]:
     return [_stored(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id.desc()).limit(limit))]
 
 
+def list_case_ids(session: Session) -> list[int]:
+    """Cases that have an image, those with the latest images first."""
+    latest = select(ImageRow.case_id).group_by(ImageRow.case_id).order_by(func.max(ImageRow.id).desc())
+    return list(session.scalars(latest))
+
+
 def list_images_of(session: Session, case_ids: list[int]) -> list[StoredImage]:
     """The images of cases, in the order in which they came."""
     rows = select(ImageRow).where(ImageRow.case_id.in_(case_ids)).order_by(ImageRow.id)
@@ -102,9 +108,10 @@ def rename_image(session: Session, image_id: int, label: str) -> None:
 
 
 def _get_row(session: Session, image_id: int) -> ImageRow:
-    row = session.get(ImageRow, image_id)
+    session.flush()
+    row = session.get(ImageRow, image_id, populate_existing=True)  # others may have moved it
     if row is None:
-        raise NotFound(f"There is no case {image_id}: choose one from the list.")
+        raise NotFound(f"There is no image {image_id}: choose one from the list.")
     return row
 
 

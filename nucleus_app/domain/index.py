@@ -14,7 +14,7 @@ MIN_TUMOUR_NUCLEI = 100
 """Below this many tumour nuclei an index is shown grey and without a class."""
 
 
-def wilson_interval(positive: int, total: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(positive: float, total: float, z: float = Z_95) -> tuple[float, float]:
     """Wilson score interval of the proportion ``positive / total``, no continuity correction, as fractions.
 
     Brown, Cai, DasGupta, Stat Sci 2001;16:101. Raises ValueError unless 0 <= positive <= total and total > 0.

@@ -113,10 +113,22 @@ def name_class(sheet: CaseSheet, counts: Counts, percent: float) -> tuple[str | 
         return None, "This protocol gives no class."
     low, high = BREAST_CUTOFFS
     if percent <= low:
-        return "≤ 5 %", "At most 5 %: low by the International Ki67 Working Group."
+        return "≤ 5 %", "At most 5 %: usable as low (ER+ HER2−, T1-2 N0-1; International Ki67 Working Group)."
     if percent >= high:
-        return "≥ 30 %", "At least 30 %: high by the International Ki67 Working Group."
+        return "≥ 30 %", "At least 30 %: usable as high (ER+ HER2−, T1-2 N0-1; International Ki67 Working Group)."
     return None, "Between 5 and 30 %: the number is reported, no class."
+
+
+def list_deciding_cutoffs(sheet: CaseSheet) -> tuple[float, ...]:
+    """Cut-offs in percent at which the class changes: none that mitoses or differentiation have settled already."""
+    cutoffs = RULES[sheet.protocol].cutoffs
+    if sheet.protocol is not Protocol.NET_HOT_SPOT:
+        return cutoffs
+    if sheet.well_differentiated is False:
+        return ()
+    if sheet.well_differentiated is None or sheet.mitoses_per_2mm2 is None:
+        return cutoffs
+    return cutoffs[max(0, grade_by_mitoses(sheet.mitoses_per_2mm2) - 1) :]
 
 
 def _grade(sheet: CaseSheet, by_ki67: int) -> tuple[str | None, str]:
@@ -133,7 +145,7 @@ def _grade(sheet: CaseSheet, by_ki67: int) -> tuple[str | None, str]:
         if value is None
     ]
     if sheet.well_differentiated is None or sheet.mitoses_per_2mm2 is None:
-        return ki67, f"Ki67-based grade: {ki67}. Not given: {' and '.join(missing)}."
+        return f"Ki67-based {ki67}", f"Ki67-based grade: {ki67}. Not given: {' and '.join(missing)}."
     by_mitoses = grade_by_mitoses(sheet.mitoses_per_2mm2)
     per_2mm2 = sheet.mitoses_per_2mm2
     mitoses = (
@@ -148,8 +160,8 @@ def _grade(sheet: CaseSheet, by_ki67: int) -> tuple[str | None, str]:
 
 def show_percent(percent: float, cutoffs: tuple[float, ...] = ()) -> str:
     """One decimal, or two where one would put the number on the other side of a cut-off: 2.96 stays 2.96."""
-    for decimals in (1, 2, 3):
+    for decimals in range(1, 16):
         shown = round(percent, decimals)
         if all((percent < c) == (shown < c) and (percent > c) == (shown > c) for c in cutoffs):
             return f"{percent:.{decimals}f}"
-    return f"{percent:.4f}"
+    return repr(percent)

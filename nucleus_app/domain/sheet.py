@@ -15,6 +15,7 @@ from nucleus_app.domain.line import to_line
 from nucleus_app.errors import InvalidCase
 
 MAX_FIELDS = 500
+MIN_SIDE_PX = 1
 MAX_TEXT, MAX_COMMENT = 120, 1000
 MAX_ID = 2**31 - 1
 SHARES_SUM_TO = 100.0
@@ -68,6 +69,12 @@ class FieldBox(NamedTuple):
     bottom: float
 
 
+def _check_box(box: FieldBox) -> FieldBox:
+    if not (box.right - box.left >= MIN_SIDE_PX and box.bottom - box.top >= MIN_SIDE_PX):
+        raise ValueError(f"a field is at least {MIN_SIDE_PX} px wide and high, from left to right and top to bottom")
+    return box
+
+
 def _to_line(text: str) -> str:
     return to_line(text, MAX_TEXT)
 
@@ -84,7 +91,7 @@ class FieldPlan:
     image: Id
     name: Text = ""
     role: Role = Role.FIELD
-    box: FieldBox | None = None
+    box: Annotated[FieldBox, AfterValidator(_check_box)] | None = None
 
 
 @dataclass(frozen=True, config=STRICT)
@@ -139,9 +146,14 @@ class CaseSheet:
         return replace(self, fields=tuple(field for field in self.fields if field.image != image_id))
 
     def with_whole_image(self, image_id: int, name: str = "") -> CaseSheet:
-        """The sheet with one field more: all of an image."""
-        next_id = max((field.id for field in self.fields), default=0) + 1
-        return replace(self, fields=(*self.fields, FieldPlan(next_id, image_id, name)))
+        """The sheet with one field more: all of an image. Raises InvalidCase for a case that is full."""
+        if len(self.fields) >= MAX_FIELDS:
+            raise InvalidCase(
+                f"This case has {MAX_FIELDS} fields, the most there can be: put the image into another case."
+            )
+        taken = {field.id for field in self.fields}
+        free = next(id_ for id_ in range(1, MAX_FIELDS + 2) if id_ not in taken)
+        return replace(self, fields=(*self.fields, FieldPlan(free, image_id, name)))
 
 
 _SHEET = TypeAdapter(CaseSheet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
@@ -12,21 +13,22 @@ from nucleus_app.domain.index import Z_95, wilson_interval
 
 RESAMPLES = 4000
 MIN_FIELDS_TO_RESAMPLE = 4
+MOST_TIMES = 1000
 SEED = 20160518
 """Of the resampling: the same fields give the same interval, on the page and in the report."""
 
 
 class Stratum(NamedTuple):
-    """Counts of one category and its share of the whole, a fraction."""
+    """Counts of one category and its share of the whole."""
 
-    positive: int
-    total: int
-    weight: float
+    positive: float
+    total: float
+    weight: Fraction
 
 
-def weighted_proportion(strata: Sequence[Stratum]) -> float:
-    """Sum of weight × proportion."""
-    return math.fsum(s.weight * s.positive / s.total for s in strata)
+def weighted_proportion(strata: Sequence[Stratum]) -> Fraction:
+    """Sum of weight × proportion, exactly: a score of 30 % must not become 29.999999999999996 and lose its class."""
+    return sum((s.weight * Fraction(s.positive) / Fraction(s.total) for s in strata), Fraction(0))
 
 
 def stratified_wilson(strata: Sequence[Stratum], z: float = Z_95) -> tuple[float, float]:
@@ -41,12 +43,12 @@ def stratified_wilson(strata: Sequence[Stratum], z: float = Z_95) -> tuple[float
     if not any(s.weight and v for s, v in zip(strata, variances, strict=True)):
         centres = [(s.positive + z * z / 2) / (s.total + z * z) for s in strata]
         variances = [p * (1 - p) / s.total for p, s in zip(centres, strata, strict=True)]
-    spreads = [s.weight * math.sqrt(v) for s, v in zip(strata, variances, strict=True)]
+    spreads = [float(s.weight) * math.sqrt(v) for s, v in zip(strata, variances, strict=True)]
     quantile = z * math.hypot(*spreads) / math.fsum(spreads)
     each = [wilson_interval(s.positive, s.total, quantile) for s in strata]
     return (
-        math.fsum(s.weight * low for s, (low, _) in zip(strata, each, strict=True)),
-        math.fsum(s.weight * high for s, (_, high) in zip(strata, each, strict=True)),
+        math.fsum(float(s.weight) * low for s, (low, _) in zip(strata, each, strict=True)),
+        math.fsum(float(s.weight) * high for s, (_, high) in zip(strata, each, strict=True)),
     )
 
 
@@ -77,6 +79,24 @@ def cells_needed(positive: float, total: int, cutoff: float, counted: int = 0) -
     low, high = _wilson(np.rint(positive * n / total), n)
     settled = np.flatnonzero((low > cutoff) | (high < cutoff))
     return int(n[settled[0]]) if len(settled) else None
+
+
+def cells_needed_in_proportion(strata: Sequence[Stratum], cutoff: float) -> int | None:
+    """How many more tumour nuclei, in tens and spread over the categories as they are now, would bring the weighted
+    interval off the cut-off (a fraction). None where a thousand times as many would not.
+    """
+
+    def is_settled(times: float) -> bool:
+        low, high = stratified_wilson([Stratum(s.positive * times, s.total * times, s.weight) for s in strata])
+        return not low <= cutoff <= high
+
+    low, high = 1.0, float(MOST_TIMES)
+    if not is_settled(high):
+        return None
+    while high - low > 1e-4 * low:
+        middle = (low * high) ** 0.5
+        low, high = (low, middle) if is_settled(middle) else (middle, high)
+    return 10 * math.ceil((high - 1) * sum(s.total for s in strata) / 10)
 
 
 def _wilson(positive: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

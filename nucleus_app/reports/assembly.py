@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 
 from nucleus_app.domain.edits import Region
 from nucleus_app.domain.index import find_labelling_index
-from nucleus_app.domain.nuclei import Counts, Nuclei
-from nucleus_app.domain.protocols import CaseScore, CountedField, score_case, select_used
+from nucleus_app.domain.nuclei import Counts
+from nucleus_app.domain.protocols import CaseScore, score_case
 from nucleus_app.domain.reviewed import Origin
+from nucleus_app.domain.scores import CountedField, select_used
 from nucleus_app.domain.sheet import CaseSheet, FieldBox, FieldPlan
 from nucleus_app.domain.tissue_layer import TissueLayer
 from nucleus_app.reports.case_report import FieldReport, NucleusMark, Tallies, VersionOfNetwork
@@ -22,7 +24,11 @@ from nucleus_app.reports.record import ImageRecord
 
 AREA_SAMPLES = 200_000
 """Places at which it is asked whether they are left out; the area is good to about 0.1 %."""
+MAX_SAMPLES = 2000
 SAME_SCALE = 1.05
+IMPORTED = "imported"
+SHOWN = 3
+"""So many warnings of one kind are spelt out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +74,9 @@ def report_field(plan: FieldPlan, image: FieldImage, *, number: int, with_nuclei
     """One field. ``number`` is its place on the sheet, from 1, and names it where the reader did not."""
     box = clip_box(plan.box, image)
     record = image.record
-    counted = record is not None and record.counted
-    tallies, network = (_tally(record, box, image) if counted and record else (None, None))  # fmt: skip
+    within = np.flatnonzero(find_in_box(record.nuclei.xy, box, image)) if record and record.counted else None
+    tallies = _tally(record, within) if record and within is not None else None
+    is_imported = record is not None and record.is_imported
     index = find_labelling_index(Counts(tallies.positive, tallies.negative, tallies.other)) if tallies else None
     return FieldReport(
         id=plan.id,
@@ -87,7 +94,8 @@ def report_field(plan: FieldPlan, image: FieldImage, *, number: int, with_nuclei
         mpp_source=image.mpp_source,
         area_mm2=_measure(box, image.mpp, record.regions if record else ()),
         tallies=tallies,
-        network=network,
+        network=_count_network(record, box, image) if record and tallies and not is_imported else None,
+        is_imported=is_imported,
         percent=index.percent if index else None,
         low_percent=index.low_percent if index else None,
         high_percent=index.high_percent if index else None,
@@ -95,37 +103,42 @@ def report_field(plan: FieldPlan, image: FieldImage, *, number: int, with_nuclei
         version=VersionOfNetwork(record.version_name, record.version_sha256, record.app_version, record.thresholds)
         if record
         else None,
-        nuclei=_list_marks(record, box, image) if counted and record and with_nuclei else (),
+        nuclei=_list_marks(record, within) if record and within is not None and with_nuclei else (),
         warnings=record.warnings if record else ("This image is not scored yet.",),
     )
 
 
-def _tally(record: ImageRecord, box: FieldBox, image: FieldImage) -> tuple[Tallies, tuple[int, int, int]]:
+def _tally(record: ImageRecord, within: NDArray[np.intp]) -> Tallies:
+    """Of the nuclei at these places."""
     reviewed = record.reviewed
-    inside = find_in_box(reviewed.nuclei.xy, box, image)
-    shown = inside & ~reviewed.left_out
-    counts = reviewed.nuclei.select(shown).counts()
-    origins = np.array(reviewed.origins, dtype=object)[inside] if len(inside) else np.array([])
-    tallies = Tallies(
+    left_out = reviewed.left_out[within]
+    counts = reviewed.nuclei.select(within[~left_out]).counts()
+    origins = [reviewed.origins[i] for i in within.tolist()]
+    return Tallies(
         *counts,
-        left_out=int(np.count_nonzero(inside & reviewed.left_out)),
-        edited=int(np.count_nonzero(origins == Origin.EDITED)),
-        placed=int(np.count_nonzero(origins == Origin.PLACED)),
+        left_out=int(np.count_nonzero(left_out)),
+        edited=origins.count(Origin.EDITED),
+        placed=origins.count(Origin.PLACED),
     )
-    network: Nuclei = record.network.select(find_in_box(record.network.xy, box, image))
-    positive, negative, other = network.counts()
-    return tallies, (positive, negative, other)
 
 
-def _list_marks(record: ImageRecord, box: FieldBox, image: FieldImage) -> tuple[NucleusMark, ...]:
+def _count_network(record: ImageRecord, box: FieldBox, image: FieldImage) -> tuple[int, int, int]:
+    """What the network alone found in a field, where it found it."""
+    positive, negative, other = record.network.select(find_in_box(record.network.xy, box, image)).counts()
+    return positive, negative, other
+
+
+def _list_marks(record: ImageRecord, within: NDArray[np.intp]) -> tuple[NucleusMark, ...]:
     reviewed, nuclei = record.reviewed, record.nuclei
-    confidences = record.confidences
+    confidences = record.find_confidences(within)
+    own = IMPORTED if record.is_imported else Origin.NETWORK.value
     return tuple(
         NucleusMark(
             reviewed.ids[i], round(float(nuclei.xy[i, 0]), 2), round(float(nuclei.xy[i, 1]), 2), int(nuclei.classes[i]),
-            round(float(nuclei.scores[i]), 4), confidences[i], reviewed.origins[i].value, bool(reviewed.left_out[i]),
+            round(float(nuclei.scores[i]), 4), confidence,
+            own if reviewed.origins[i] is Origin.NETWORK else reviewed.origins[i].value, bool(reviewed.left_out[i]),
         )
-        for i in np.flatnonzero(find_in_box(nuclei.xy, box, image))
+        for i, confidence in zip(within.tolist(), confidences, strict=True)
     )  # fmt: skip
 
 
@@ -142,11 +155,16 @@ def _measure(box: FieldBox, mpp: float | None, regions: Iterable[Region]) -> flo
     for number, region in enumerate(drawn):
         tissue.add(number, region)
     step = math.sqrt(width * height / AREA_SAMPLES)
-    xs = np.linspace(box.left, box.right, max(1, round(width / step)), endpoint=False) + step / 2
-    ys = np.linspace(box.top, box.bottom, max(1, round(height / step)), endpoint=False) + step / 2
-    x, y = (axis.ravel() for axis in np.meshgrid(xs, ys))
+    x, y = (axis.ravel() for axis in np.meshgrid(_sample(box.left, width, step), _sample(box.top, height, step)))
     _, left_out = tissue.look_up(x, y)
     return area * (1 - float(np.count_nonzero(left_out)) / len(left_out))
+
+
+def _sample(start: float, length: float, step: float) -> NDArray[np.float64]:
+    """The middles of equal steps of about that length; a box may be thin, so there are never too many."""
+    n = min(MAX_SAMPLES, max(1, round(length / step)))
+    middles: NDArray[np.float64] = start + (np.arange(n, dtype=np.float64) + 0.5) * (length / n)
+    return middles
 
 
 def score_fields(sheet: CaseSheet, fields: Sequence[FieldReport]) -> CaseScore:
@@ -178,9 +196,22 @@ def list_case_warnings(
 
 
 def _say_overlaps(fields: Sequence[FieldReport]) -> Iterable[str]:
-    for a, b in combinations(fields, 2):
-        if a.image_id == b.image_id and _overlap(a.box, b.box):
-            yield f"{a.name} and {b.name} overlap: nuclei in both count twice."
+    by_image: dict[int, list[FieldReport]] = defaultdict(list)
+    for field in fields:
+        by_image[field.image_id].append(field)
+    pairs = [
+        f"{a.name} and {b.name} overlap: nuclei in both count twice."
+        for own in by_image.values()
+        for a, b in combinations(own, 2)
+        if _overlap(a.box, b.box)
+    ]
+    return _shorten(pairs, "pairs of fields overlap")
+
+
+def _shorten(sentences: Sequence[str], more: str) -> Iterable[str]:
+    yield from sentences[:SHOWN]
+    if len(sentences) > SHOWN:
+        yield f"{len(sentences) - SHOWN} more {more}."
 
 
 def _overlap(a: FieldBox, b: FieldBox) -> bool:
@@ -188,9 +219,15 @@ def _overlap(a: FieldBox, b: FieldBox) -> bool:
 
 
 def _say_twins(images: Sequence[FieldImage]) -> Iterable[str]:
-    for a, b in combinations(images, 2):
-        if a.sha256 == b.sha256 or a.blob == b.blob:
-            yield f"“{a.label}” and “{b.label}” are the same image."
+    first: dict[str, str] = {}
+    twins = []
+    for image in images:
+        known = first.get(image.sha256) or first.get(image.blob)
+        if known is not None:
+            twins.append(f"“{known}” and “{image.label}” are the same image.")
+        first.setdefault(image.sha256, image.label)
+        first.setdefault(image.blob, image.label)
+    return _shorten(twins, "images are there twice")
 
 
 def _say_differences(fields: Sequence[FieldReport], images: Sequence[FieldImage]) -> Iterable[str]:
@@ -200,5 +237,7 @@ def _say_differences(fields: Sequence[FieldReport], images: Sequence[FieldImage]
     scales = [field.mpp for field in fields if field.mpp]
     if scales and max(scales) > SAME_SCALE * min(scales):
         yield f"The fields have different pixel sizes ({min(scales):.3g} to {max(scales):.3g} µm/px): check that each is right."
-    if len({field.version.sha256 for field in fields if field.version}) > 1:
+    if len({field.is_imported for field in fields if field.tallies}) > 1:
+        yield "Some fields hold imported annotations, others what the network found."
+    if len({field.version.sha256 for field in fields if field.version and not field.is_imported}) > 1:
         yield "The fields were counted by different versions of the network: score them again to compare like with like."

@@ -149,4 +149,3 @@ def report_to_json(report: CaseReport) -> bytes:
 def json_to_report(frozen: bytes) -> CaseReport:
     """The inverse of :func:`report_to_json`. Raises pydantic.ValidationError for anything else."""
     return _REPORT.validate_json(frozen)
-

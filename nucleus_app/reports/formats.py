@@ -50,7 +50,7 @@ def record_to_mapping(record: ImageRecord) -> dict[str, Any]:
                 nuclei.xy,
                 nuclei.classes,
                 nuclei.scores,
-                record.confidences,
+                record.find_confidences(),
                 reviewed.origins,
                 reviewed.left_out.tolist(),
                 strict=True,
@@ -72,7 +72,7 @@ def record_to_csv(record: ImageRecord) -> str:
     reviewed = record.reviewed
     nuclei = reviewed.nuclei
     for id_, (x, y), kind, score, confidence, origin, out in zip(
-        reviewed.ids, nuclei.xy.tolist(), nuclei.classes, nuclei.scores.tolist(), record.confidences,
+        reviewed.ids, nuclei.xy.tolist(), nuclei.classes, nuclei.scores.tolist(), record.find_confidences(),
         reviewed.origins, reviewed.left_out.tolist(), strict=True,
     ):  # fmt: skip
         writer.writerow(

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nucleus_app.domain.nuclei import NucleusClass
-from nucleus_app.domain.protocols import Score
 from nucleus_app.domain.rules import RULES, show_percent
+from nucleus_app.domain.scores import Score
 from nucleus_app.domain.sheet import CATEGORIES, FieldBox, Protocol
 from nucleus_app.reports.case_report import CaseReport, FieldReport, VersionOfNetwork
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.edits import Region
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
@@ -33,6 +36,8 @@ class ImageRecord:
     """What the network found before any correction, at its own thresholds."""
     regions: tuple[Region, ...]
     warnings: tuple[str, ...]
+    is_imported: bool = False
+    """The nuclei are annotations of a file, which ``version_name`` and ``version_sha256`` name."""
     counted: bool = True
     """False for an image that is no Ki67 field: nothing was looked for, so no nuclei does not mean that there are none."""
 
@@ -49,17 +54,18 @@ class ImageRecord:
     def counts(self) -> Counts:
         return self.tally.counts
 
-    @property
-    def confidences(self) -> list[float | None]:
-        """Probability of each tumour nucleus; None where the version had no calibration, for non-tumour nuclei, of
+    def find_confidences(self, chosen: NDArray[np.intp] | None = None) -> list[float | None]:
+        """Probability of each of the chosen tumour nuclei (of all, if none are named); None where the version had no calibration, for non-tumour nuclei, of
         which too few are labelled to calibrate any, and for nuclei on which a person decided.
         """
+        at = np.arange(len(self.nuclei)) if chosen is None else chosen
         if self.confidence is None:
-            return [None] * len(self.nuclei)
-        said = self.confidence.of(self.nuclei.scores).tolist()
+            return [None] * len(at)
+        said = self.confidence.of(self.nuclei.scores[at]).tolist()
+        origins = self.reviewed.origins
         return [
-            None if kind == NucleusClass.OTHER or origin is not Origin.NETWORK else round(p, 4)
-            for p, kind, origin in zip(said, self.nuclei.classes, self.reviewed.origins, strict=True)
+            None if kind == NucleusClass.OTHER or origins[i] is not Origin.NETWORK else round(p, 4)
+            for i, p, kind in zip(at.tolist(), said, self.nuclei.classes[at], strict=True)
         ]
 
     @property

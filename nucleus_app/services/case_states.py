@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
 from db.engine import session_scope
 from db.images import StoredImage
-from nucleus_app.domain.protocols import CaseScore, CountedField, score_case
-from nucleus_app.domain.rules import RULES
+from nucleus_app.domain.protocols import CaseScore, score_case
+from nucleus_app.domain.scores import CountedField
 from nucleus_app.domain.sheet import FieldPlan, sheet_to_mapping
 from nucleus_app.reports.case_report import CaseReport, FieldReport
 from nucleus_app.services.casework import CaseDesk, CaseView
@@ -27,7 +27,6 @@ KEPT_BRIEFS = 2000
 
 def state_to_mapping(view: CaseView, report: CaseReport) -> Mapping:
     """``CaseState`` of decision 0009. ``report`` is what :meth:`CaseDesk.summarise` makes of the view."""
-    rule = RULES[report.sheet.protocol]
     return {
         "id": view.case.id,
         "rev": view.case.rev,
@@ -38,8 +37,8 @@ def state_to_mapping(view: CaseView, report: CaseReport) -> Mapping:
         "fields": [_FIELD.dump_python(field, mode="json", exclude={"nuclei"}) for field in report.fields],
         "warnings": list(report.warnings),
         "digest": view.digest,
-        "signature": _signature_to_mapping(view.last),
-        "rule": {"title": rule.title, "text": rule.text, "cutoffs": list(rule.cutoffs)},
+        "signature": _signature_to_mapping(view.last, report),
+        "rule": {"title": report.rule.title, "text": report.rule.text, "cutoffs": list(report.rule.cutoffs)},
         "busy": view.is_busy,
     }
 
@@ -58,12 +57,12 @@ def _image_to_mapping(view: CaseView, image: StoredImage) -> Mapping:
     }
 
 
-def _signature_to_mapping(last: StoredSignOff | None) -> Mapping | None:
+def _signature_to_mapping(last: StoredSignOff | None, report: CaseReport) -> Mapping | None:
     if last is None or not last.is_signed:
         return None
     return {
         "revision": last.revision, "reader": last.reader, "at": last.at.isoformat(timespec="seconds"),
-        "reason": last.reason, "sha256": last.report,
+        "reason": report.reopened.reason if report.reopened else "", "sha256": last.report,
     }  # fmt: skip
 
 
@@ -88,17 +87,19 @@ class CaseList:
     def _brief(self, case: StoredCase, last: StoredSignOff | None, images: list[ScoredImage]) -> Mapping:
         if last is not None and last.is_signed:
             return _to_brief(case, images, "signed", last.shown, last.class_name)
-        seen = tuple((c.image.id, c.scoring.id, c.state, c.review.rev if c.review else 0) if c.scoring else c.image.id
-                     for c in images)  # fmt: skip
-        return self._briefs.get((case.id, case.rev, seen), lambda: self._score(case, images))
+        listed = {c.image.id for c in images}
+        if any(field.box or field.image not in listed for field in case.sheet.fields):
+            score = self._desk.summarise(self._desk.view(case.id)).score  # which remembers its fields
+            return _to_brief(case, images, "open", score.primary.shown if score.primary else None, score.class_name)
+        # Whole images need no nuclei, and a list has hundreds of cases.
+        seen = tuple((c.image.id, c.scoring and c.scoring.id, c.state, c.review and c.review.rev) for c in images)
+        return self._briefs.get((case.id, case.rev, seen), lambda: _score_whole(case, images))
 
-    def _score(self, case: StoredCase, images: list[ScoredImage]) -> Mapping:
-        by_id = {c.image.id: c for c in images}
-        if any(field.box or field.image not in by_id for field in case.sheet.fields):
-            score = self._desk.summarise(self._desk.view(case.id)).score
-        else:  # whole images need no nuclei, and a list has hundreds of cases
-            score = score_case(case.sheet, [_count_whole(by_id[plan.image], plan) for plan in case.sheet.fields])
-        return _to_brief(case, images, "open", score.primary.shown if score.primary else None, score.class_name)
+
+def _score_whole(case: StoredCase, images: list[ScoredImage]) -> Mapping:
+    by_id = {c.image.id: c for c in images}
+    score = score_case(case.sheet, [_count_whole(by_id[plan.image], plan) for plan in case.sheet.fields])
+    return _to_brief(case, images, "open", score.primary.shown if score.primary else None, score.class_name)
 
 
 def _count_whole(image: ScoredImage, plan: FieldPlan) -> CountedField:

@@ -15,9 +15,18 @@ from db.engine import session_scope
 from db.images import StoredImage, list_images_of
 from db.scorings import StoredScoring, list_latest_scorings
 from nucleus_app import __version__
+from nucleus_app.domain.rules import RULES
 from nucleus_app.domain.sheet import CaseSheet, FieldPlan
 from nucleus_app.reports.assembly import FieldImage, list_case_warnings, report_field, score_fields
-from nucleus_app.reports.case_report import CaseReport, FieldReport, Signature, json_to_report
+from nucleus_app.reports.case_report import (
+    FORMAT,
+    CaseReport,
+    FieldReport,
+    Reopening,
+    Signature,
+    json_to_report,
+    report_to_json,
+)
 from nucleus_app.reports.record import ImageRecord
 from nucleus_app.services.memory import Memory
 from nucleus_app.services.records import record_review
@@ -46,6 +55,13 @@ class CaseView:
     def revision(self) -> int:
         """1, and one more for each time the case was reopened."""
         return self.last.revision if self.last else 1
+
+    @property
+    def reopened(self) -> Reopening | None:
+        """How this revision began."""
+        if self.last is None or self.last.is_signed:
+            return None
+        return Reopening(self.last.reader, self.last.at.isoformat(timespec="seconds"), self.last.reason)
 
     @property
     def is_busy(self) -> bool:
@@ -103,8 +119,12 @@ def _finish(
 ) -> CaseReport:
     score = score_fields(sheet, fields)
     return CaseReport(
+        format=FORMAT,
         case_id=view.case.id,
+        revision=view.revision,
+        reopened=view.reopened,
         sheet=sheet,
+        rule=RULES[sheet.protocol],
         score=score,
         fields=fields,
         warnings=list_case_warnings(sheet, score, fields, images),
@@ -166,6 +186,13 @@ class CaseDesk:
         if view.last is not None and view.last.report:
             return json_to_report(self._workplace.blobs.get(view.last.report)), view.last.report
         return assemble(view, self._read_record, datetime.now(UTC)), None
+
+    def freeze(self, case_id: int) -> bytes:
+        """The report as JSON: of a signed case the very bytes whose hash was signed. Raises NotFound."""
+        view = self.view(case_id)
+        if view.last is not None and view.last.report:
+            return self._workplace.blobs.get(view.last.report)
+        return report_to_json(assemble(view, self._read_record, datetime.now(UTC)))
 
     def _read_record(self, scoring: StoredScoring) -> ImageRecord:
         return self._desk.look(scoring.id, record_review)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from db.engine import session_scope
+from db.images import list_case_ids
 from nucleus_app.errors import InvalidCase, NotFound
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.preprocess import Rgb
-from nucleus_app.reports.case_report import report_to_json
+from nucleus_app.reports.case_report import CaseReport
 from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.geojson import report_to_geojson
 from nucleus_app.reports.marks import PALETTES
@@ -31,35 +34,46 @@ class Download:
     content: bytes
 
 
-def write_case(workplace: Workplace, desk: CaseDesk, case_id: int, kind: str, palette: str = "paper") -> Download:
-    """A case as ``kind``, the end of the file's name. Raises NotFound for a case or a kind that there is not."""
-    if kind not in KINDS:
-        raise NotFound(f"A case is no {kind}: ask for one of {', '.join(KINDS)}.")
-    report, signed = desk.report(case_id)
-
-    def read_pixels(blob: str) -> Rgb:
-        return decode_png(workplace.blobs.get(blob))
-
-    if kind == "report.pdf":
-        if palette not in PALETTES:
-            raise InvalidCase(f"There is no palette {palette[:40]}: use one of {', '.join(PALETTES)}.")
-        content = render_pdf(report, read_pixels, palette, signed)
-    elif kind == "report.json":
-        content = report_to_json(report)  # of a signed case the very bytes of which the hash was signed
-    elif kind == "report.xlsx":
-        content = report_to_xlsx(report)
-    else:
-        writer = {
-            "fields.csv": report_to_fields_csv, "nuclei.csv": report_to_nuclei_csv, "coco.json": report_to_coco,
-        }[kind]  # fmt: skip
-        content = writer(report).encode()
-    return Download(f"case-{case_id}-{kind}", KINDS[kind], content)
-
-
 KINDS = {
     "report.pdf": PDF, "report.json": JSON, "report.xlsx": EXCEL, "fields.csv": CSV, "nuclei.csv": CSV,
     "coco.json": JSON,
 }  # fmt: skip
+WRITERS: dict[str, Callable[[CaseReport], str]] = {
+    "fields.csv": report_to_fields_csv, "nuclei.csv": report_to_nuclei_csv, "coco.json": report_to_coco,
+}  # fmt: skip
+
+
+class CaseWriter:
+    """Writes one PDF at a time: each holds a whole image and its pages."""
+
+    def __init__(self, workplace: Workplace, desk: CaseDesk) -> None:
+        self._workplace = workplace
+        self._desk = desk
+        self._pdf = threading.Lock()
+
+    def write(self, case_id: int, kind: str, palette: str = "paper") -> Download:
+        """A case as ``kind``, the end of the file's name. Raises NotFound for a case or a kind that there is not, InvalidCase
+        for a palette that there is not.
+        """
+        if kind not in KINDS:
+            raise NotFound(f"A case is no {kind[:40]}: ask for one of {', '.join(KINDS)}.")
+        return Download(f"case-{case_id}-{kind}", KINDS[kind], self._make(case_id, kind, palette))
+
+    def _make(self, case_id: int, kind: str, palette: str) -> bytes:
+        if kind == "report.json":
+            return self._desk.freeze(case_id)
+        report, signed = self._desk.report(case_id)
+        if kind == "report.xlsx":
+            return report_to_xlsx(report)
+        if kind != "report.pdf":
+            return WRITERS[kind](report).encode()
+        if palette not in PALETTES:
+            raise InvalidCase(f"There is no palette {palette[:40]}: use one of {', '.join(PALETTES)}.")
+        with self._pdf:
+            return render_pdf(report, self._read_pixels, palette, signed)
+
+    def _read_pixels(self, blob: str) -> Rgb:
+        return decode_png(self._workplace.blobs.get(blob))
 
 
 def write_geojson(desk: CaseDesk, case_id: int, image_id: int, *, multipoint: bool) -> Download:
@@ -71,6 +85,8 @@ def write_geojson(desk: CaseDesk, case_id: int, image_id: int, *, multipoint: bo
     return Download(f"case-{case_id}-image-{image_id}.geojson", GEOJSON, content)
 
 
-def write_cases(desk: CaseDesk, case_ids: Iterable[int]) -> Download:
-    """A table of cases, a row each."""
+def write_cases(workplace: Workplace, desk: CaseDesk) -> Download:
+    """A table of all cases that have an image, a row each, latest first."""
+    with session_scope(workplace.engine) as session:
+        case_ids = list_case_ids(session)
     return Download("cases.xlsx", EXCEL, cases_to_xlsx(desk.summarise(desk.view(id_)) for id_ in case_ids))

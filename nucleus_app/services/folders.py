@@ -9,12 +9,13 @@ from pathlib import Path
 
 from nucleus_app import __version__
 from nucleus_app.domain.line import to_line
+from nucleus_app.domain.rules import RULES
 from nucleus_app.domain.sheet import MAX_TEXT, CaseSheet, FieldPlan, Role, find_role
 from nucleus_app.imaging.reader import read_image
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.reports.assembly import FieldImage, list_case_warnings, report_field, score_fields
-from nucleus_app.reports.case_report import CaseReport
+from nucleus_app.reports.case_report import FORMAT, CaseReport
 from nucleus_app.reports.record import ImageRecord
 from nucleus_app.services.scoring import score_image
 
@@ -58,7 +59,11 @@ class FolderCase:
         )
         score = score_fields(self.sheet, fields)
         return CaseReport(
-            case_id=0, sheet=self.sheet, score=score, fields=fields, warnings=list_case_warnings(self.sheet, score, fields, images),
+            format=FORMAT,
+            case_id=0,
+            revision=1,
+            reopened=None,
+            rule=RULES[self.sheet.protocol], sheet=self.sheet, score=score, fields=fields, warnings=list_case_warnings(self.sheet, score, fields, images),
             edits=0, readers=(), app_version=__version__, made=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
 

@@ -11,14 +11,23 @@ import numpy as np
 
 from db.cases import change_sheet, lock_case, pseudonym
 from db.engine import full_disk_as_error, session_scope
-from db.images import NewImage, StoredImage, add_image, get_image, is_blob_used, list_images, rename_image
+from db.images import (
+    NewImage,
+    StoredImage,
+    add_image,
+    get_image,
+    is_blob_used,
+    list_images,
+    list_images_of,
+    rename_image,
+)
 from db.scorings import find_latest_scoring, queue_scoring
 from nucleus_app.domain.line import to_line
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from nucleus_app.services.locks import is_signed, lock_open_case
+from nucleus_app.services.locks import is_signed, lock_open_case, lock_open_case_of
 from nucleus_app.services.workplace import Workplace
 
 MAX_LABEL = 120
@@ -111,7 +120,8 @@ def rename(workplace: Workplace, image_id: int, label: str) -> str:
         image = get_image(session, image_id)
         rename_image(session, image_id, kept)
         case = lock_case(session, image.case_id)
-        is_unnamed = case.sheet.label in (pseudonym(case.id), image.label)
+        is_alone = len(list_images_of(session, [case.id])) == 1
+        is_unnamed = is_alone and case.sheet.label in (pseudonym(case.id), image.label)
         if is_unnamed and kept != image.label and not is_signed(session, case.id):
             change_sheet(session, case.id, replace(case.sheet, label=kept), "", datetime.now(UTC))
     return kept
@@ -125,8 +135,7 @@ def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
     stated = PixelSize(check_mpp(mpp), STATED_BY_USER)
     now = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
-        image = get_image(session, image_id)
-        lock_open_case(session, image.case_id)
+        image = lock_open_case_of(session, image_id)
         check_extent(image.width_px, image.height_px, mpp, workplace.settings.max_megapixels)
         known = image.pixel_size
         used = known if known is not None and np.isclose(known.mpp, mpp, rtol=1e-4) else stated

@@ -5,7 +5,8 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from db.cases import StoredCase, find_sign_off, lock_case
-from nucleus_app.errors import SignedOff
+from db.images import StoredImage, get_image
+from nucleus_app.errors import SignedOff, StaleRevision
 
 
 def is_signed(session: Session, case_id: int) -> bool:
@@ -20,6 +21,19 @@ def check_open(session: Session, case_id: int) -> None:
         raise SignedOff(
             f"This case was signed off by {last.reader} on {last.at:%Y-%m-%d at %H:%M} UTC: reopen it to change it."
         )
+
+
+def lock_open_case_of(session: Session, image_id: int) -> StoredImage:
+    """An image whose case others cannot sign, change or take it out of until this transaction ends.
+
+    Raises NotFound, SignedOff; StaleRevision when the image went to another case this very moment.
+    """
+    case_id = get_image(session, image_id).case_id
+    lock_open_case(session, case_id)
+    image = get_image(session, image_id)
+    if image.case_id != case_id:
+        raise StaleRevision("This image went to another case at this moment: look again, and repeat your change.")
+    return image
 
 
 def lock_open_case(session: Session, case_id: int) -> StoredCase:

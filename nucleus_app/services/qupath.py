@@ -29,7 +29,7 @@ from nucleus_app.domain.qupath_targets import ClassFound, parse_mapping
 from nucleus_app.domain.review import Review
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import StaleRevision, UnknownPixelSize
-from nucleus_app.services.locks import lock_open_case
+from nucleus_app.services.locks import lock_open_case_of
 from nucleus_app.services.reviews import list_floors
 from nucleus_app.services.submissions import MAX_READER
 from nucleus_app.services.workplace import Workplace
@@ -80,7 +80,7 @@ def import_annotations(
     review, log = _fold(plan, image, f"import-{sha256[:16]}", author, to_line(reader, MAX_READER), now)
     version = VersionUsed(IMPORT_NAME, sha256, THRESHOLDS, __version__)
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
-        lock_open_case(session, get_image(session, image_id).case_id)
+        lock_open_case_of(session, image_id)
         latest = _get_settled(session, image_id)
         insists = latest is not None and latest.confirmed  # so that "Score again" still does
         size = _find_pixel_size(image, latest)

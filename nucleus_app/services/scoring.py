@@ -59,5 +59,5 @@ def score_image(
         version.name, version.sha256, __version__, version.thresholds.per_class,
         version.confidence, version.thresholds.per_class, ReviewedNuclei.untouched(nuclei), Tally.untouched(counts),
         nuclei, (), list_cautions(counts, used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway),
-        not refused,
+        counted=not refused,
     )  # fmt: skip

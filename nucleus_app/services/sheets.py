@@ -42,11 +42,14 @@ def move_images(workplace: Workplace, case_id: int, rev: int, reader: str, image
     Raises NotFound, StaleRevision, SignedOff (of either case).
     """
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
-        images = [get_image(session, image_id) for image_id in dict.fromkeys(image_ids)]
+        wanted = list(dict.fromkeys(image_ids))
+        from_cases = {get_image(session, image_id).case_id for image_id in wanted}
         # Always in the order of their ids, so that two readers never wait for each other.
-        cases = {id_: lock_open_case(session, id_) for id_ in sorted({case_id, *(i.case_id for i in images)})}
+        cases = {id_: lock_open_case(session, id_) for id_ in sorted({case_id, *from_cases})}
         _check_rev(cases[case_id], rev)
-        for image in images:
+        for image in [get_image(session, image_id) for image_id in wanted]:
+            if image.case_id not in cases:
+                raise StaleRevision("An image went to another case at this moment: look again, and repeat your change.")
             if image.case_id != case_id:
                 cases |= _move(session, image, cases[image.case_id], cases[case_id], reader)
 
@@ -64,7 +67,7 @@ def split_image(workplace: Workplace, case_id: int, rev: int, reader: str, image
             raise InvalidCase(f"Image {image_id} is not of this case.")
         if len(own) == 1:
             raise InvalidCase("This image is the only one of its case already.")
-        sheet = replace(case.sheet, label=to_line(image.label, 120), fields=(), shares=None)
+        sheet = replace(case.sheet, label="", fields=(), shares=None)
         new = add_case(session, sheet, datetime.now(UTC), _name(reader))
         _move(session, image, case, new, reader)
         return new.id

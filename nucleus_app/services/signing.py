@@ -30,22 +30,24 @@ def sign_off(workplace: Workplace, case_id: int, digest: str, reader: str) -> st
     if not name:
         raise InvalidCase("A signature needs a name: give yours in the field Reader.")
     now = datetime.now(UTC)
+    with session_scope(workplace.engine) as session:  # a large case takes a while, and nobody must wait for that
+        seen = view_case(session, case_id)
+        signature = Signature(name, now.isoformat(timespec="seconds"))
+        report = assemble(seen, lambda s: record_review(open_review(session, s)), now, signature)
+    content, score = report_to_json(report), report.score
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
         lock_open_case(session, case_id)
-        for scoring in sorted(view_case(session, case_id).scorings.values(), key=lambda s: s.id):
+        for scoring in sorted(seen.scorings.values(), key=lambda s: s.id):
             lock_scoring(session, scoring.id)  # corrections wait, and are refused once it is signed
         view = view_case(session, case_id)
         if view.is_busy:
             raise StaleRevision("An image of this case is still being scored: wait for it, look at it, then sign.")
-        if view.digest != digest:
+        if not view.digest == seen.digest == digest:
             raise StaleRevision("The case has changed since this window showed it: look at it again, then sign.")
-        reason = view.last.reason if view.last else ""
-        signature = Signature(view.revision, name, now.isoformat(timespec="seconds"), reason)
-        report = assemble(view, lambda s: record_review(open_review(session, s)), now, signature)
-        if report.score.primary is None:
-            raise InvalidCase(f"There is no score to sign. {report.score.missing}")
-        frozen = workplace.blobs.put(report_to_json(report))
-        shown = FrozenReport(frozen, report.score.primary.shown, report.score.class_name)
+        if score.primary is None:
+            raise InvalidCase(f"There is no score to sign. {score.missing}")
+        frozen = workplace.blobs.put(content)
+        shown = FrozenReport(frozen, score.primary.shown, score.class_name)
         add_sign_off(session, case_id, view.revision, name, now, shown)
     return frozen
 
@@ -53,9 +55,11 @@ def sign_off(workplace: Workplace, case_id: int, digest: str, reader: str) -> st
 def reopen(workplace: Workplace, case_id: int, reader: str, reason: str) -> None:
     """Make a signed case changeable as its next revision. What was signed is kept.
 
-    Raises NotFound; InvalidCase without a reason; StaleRevision for a case that is not signed.
+    Raises NotFound; InvalidCase without a reason or a reader's name; StaleRevision for a case that is not signed.
     """
-    why = to_line(reason, MAX_REASON)
+    why, name = to_line(reason, MAX_REASON), to_line(reader, MAX_READER)
+    if not name:
+        raise InvalidCase("Reopening needs a name: give yours in the field Reader.")
     if not why:
         raise InvalidCase("Reopening needs a reason: it stands in the next report.")
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
@@ -63,4 +67,4 @@ def reopen(workplace: Workplace, case_id: int, reader: str, reason: str) -> None
         view = view_case(session, case_id)
         if not view.is_signed:
             raise StaleRevision("This case is not signed (any more): there is nothing to reopen.")
-        add_reopening(session, case_id, view.revision + 1, to_line(reader, MAX_READER), why, datetime.now(UTC))
+        add_reopening(session, case_id, view.revision + 1, name, why, datetime.now(UTC))

@@ -59,9 +59,7 @@ def parse_body(body: bytes) -> object:
     try:
         parsed: object = json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
-        raise HTTPException(
-            422, "The body is no JSON (NaN and Infinity are none): send {client, author, …}."
-        ) from error
+        raise HTTPException(422, "The body is no JSON (NaN and Infinity are none): send an object.") from error
     return parsed
 
 

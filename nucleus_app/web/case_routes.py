@@ -13,7 +13,7 @@ from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.domain.sheet import MAX_FIELDS
 from nucleus_app.services.case_states import state_to_mapping
 from nucleus_app.services.casework import CaseDesk
-from nucleus_app.services.downloads import Download, write_case, write_geojson
+from nucleus_app.services.downloads import CaseWriter, Download, write_geojson
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.signing import reopen, sign_off
 from nucleus_app.services.workplace import Workplace
@@ -54,6 +54,7 @@ class SentReopening(Sent):
 
 def create_case_router(workplace: Workplace, desk: CaseDesk) -> APIRouter:
     router = APIRouter(prefix="/nucleus/api/cases/{case_id}", route_class=JsonRoute)
+    writer = CaseWriter(workplace, desk)
 
     def show(case_id: int) -> JSONResponse:
         view = desk.view(case_id)
@@ -93,7 +94,7 @@ def create_case_router(workplace: Workplace, desk: CaseDesk) -> APIRouter:
 
     @router.get("/{kind}")
     def download(case_id: CaseId, kind: str, palette: str = "paper") -> Response:
-        return send(write_case(workplace, desk, case_id, kind, palette))
+        return send(writer.write(case_id, kind, palette))
 
     return router
 

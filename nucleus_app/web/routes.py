@@ -57,9 +57,7 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
 
     @router.get("/api/cases.xlsx")
     def cases_xlsx() -> Response:
-        return send(
-            write_cases(case_desk, dict.fromkeys(image.image.case_id for image in list_scored_images(workplace)))
-        )
+        return send(write_cases(workplace, case_desk))
 
     @router.get("/api/images/{image_id}")
     def case(image_id: int) -> JSONResponse:

@@ -114,7 +114,7 @@ def test_scorings_of_the_first_release_are_read_after_the_upgrade(
     with session_scope(engine) as session:  # each image has become a case with one field, the whole image
         [image] = list_images(session, 9)
         case = get_case_record(session, image.case_id)
-    assert (case.rev, case.sheet) == (1, CaseSheet(label="kept", fields=(FieldPlan(1, 7),)))
+    assert (case.rev, case.sheet) == (1, CaseSheet(label=f"Case {case.id}", fields=(FieldPlan(1, 7),)))
     engine.dispose()
 
 

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nucleus_app.domain.index import wilson_interval
 from nucleus_app.domain.nuclei import Counts
-from nucleus_app.domain.protocols import CountedField, score_case
+from nucleus_app.domain.protocols import score_case
 from nucleus_app.domain.rules import allocate_fields, show_percent
+from nucleus_app.domain.scores import CountedField
 from nucleus_app.domain.sheet import CaseSheet, Protocol, Role, Shares
 from nucleus_app.domain.strata import Stratum, cells_needed, resample_fields, stratified_wilson
+
+HALF = Fraction(1, 2)
 
 
 def field(positive: int, tumour: int, role: Role = Role.FIELD, name: str = "F") -> CountedField:
@@ -80,7 +85,7 @@ def test_fields_are_allotted_as_the_working_group_does(shares: tuple[float, ...]
 )  # fmt: skip
 def test_a_tumour_is_graded_on_the_unrounded_ratio(positive: int, tumour: int, grade: str, shown: str) -> None:
     score = score_case(net(), [field(positive, tumour, Role.HOT_SPOT)])
-    assert (score.class_name, score.primary.shown) == (grade, shown)
+    assert (score.class_name, score.primary.shown) == (f"Ki67-based {grade}", shown)
     assert score.class_text.startswith(f"Ki67-based grade: {grade}.")
 
 
@@ -193,25 +198,25 @@ def test_no_tumour_nucleus_is_no_index() -> None:
 
 
 def test_one_stratum_is_the_wilson_interval_itself() -> None:
-    assert stratified_wilson([Stratum(20, 400, 1.0)]) == pytest.approx(wilson_interval(20, 400))
+    assert stratified_wilson([Stratum(20, 400, Fraction(1))]) == pytest.approx(wilson_interval(20, 400))
 
 
 def test_two_strata_agree_with_a_computation_by_hand() -> None:
     # √v = 0.010897 and 0.04, so the quantile is 1.95996 · 0.020729 / 0.025449 = 1.5965; the two Wilson intervals at it are
     # 0.03527 to 0.07042 and 0.14396 to 0.27096.
-    low, high = stratified_wilson([Stratum(20, 400, 0.5), Stratum(20, 100, 0.5)])
+    low, high = stratified_wilson([Stratum(20, 400, HALF), Stratum(20, 100, HALF)])
     assert (low, high) == (pytest.approx(0.089615, abs=2e-6), pytest.approx(0.170690, abs=2e-6))
 
 
 def test_many_nuclei_make_a_weighted_interval_that_of_the_normal_distribution() -> None:
-    strata = [Stratum(30_000, 300_000, 0.7), Stratum(160_000, 400_000, 0.3)]
+    strata = [Stratum(30_000, 300_000, Fraction(7, 10)), Stratum(160_000, 400_000, Fraction(3, 10))]
     spread = 1.96 * (0.7**2 * 0.1 * 0.9 / 300_000 + 0.3**2 * 0.4 * 0.6 / 400_000) ** 0.5
     assert stratified_wilson(strata) == (pytest.approx(0.19 - spread, abs=1e-5), pytest.approx(0.19 + spread, abs=1e-5))
 
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 100)), min_size=1, max_size=4))
 def test_a_weighted_interval_holds_its_score(counts: list[tuple[int, int]]) -> None:
-    strata = [Stratum(min(p, n), n, 1 / len(counts)) for p, n in counts]
+    strata = [Stratum(min(p, n), n, Fraction(1, len(counts))) for p, n in counts]
     low, high = stratified_wilson(strata)
     assert -1e-9 <= low <= sum(s.weight * s.positive / s.total for s in strata) + 1e-9
     assert sum(s.weight * s.positive / s.total for s in strata) <= high + 1e-9 <= 1 + 2e-9
@@ -238,3 +243,51 @@ def test_a_printed_index_never_lies_on_the_other_side_of_a_cut_off(positive: int
 def test_a_hot_spot_says_next_to_its_number_that_it_was_chosen_for_being_high() -> None:
     assert "chosen for being the highest" in score_case(net(), [field(15, 500)]).note
     assert score_case(CaseSheet(), [field(15, 500)]).note == ""
+
+
+@pytest.mark.parametrize(
+    ("shares", "low", "high", "percent", "class_name"),
+    [((30, 70), (9, 100), (39, 100), 30, "≥ 30 %"), ((90, 10), (1, 100), (41, 100), 5, "≤ 5 %")],
+)
+def test_a_weighted_score_of_exactly_a_cut_off_has_its_class(
+    shares: tuple[float, float], low: tuple[int, int], high: tuple[int, int], percent: float, class_name: str
+) -> None:
+    sheet = CaseSheet(protocol=Protocol.BREAST_WEIGHTED, shares=Shares(low=shares[0], high=shares[1]))
+    score = score_case(sheet, [field(*low, Role.LOW), field(*high, Role.HIGH)])
+    assert (score.primary.percent, score.primary.shown, score.class_name) == (percent, f"{percent}.0", class_name)
+
+
+def test_the_nuclei_asked_for_bring_a_weighted_interval_off_the_cut_off() -> None:
+    sheet = CaseSheet(protocol=Protocol.BREAST_WEIGHTED, shares=Shares(low=10, high=90))
+    score = score_case(sheet, [field(100, 4000, Role.LOW), field(40, 100, Role.HIGH)])
+    assert score.unsettled == (30,)
+    assert "spread over the categories as now" in score.advice
+    times = 1 + score.cells_more / 4100
+    settled = [Stratum(100 * times, 4000 * times, Fraction(1, 10)), Stratum(40 * times, 100 * times, Fraction(9, 10))]
+    assert stratified_wilson(settled)[0] > 0.3
+    fewer = [Stratum(s.positive * 0.95, s.total * 0.95, s.weight) for s in settled]
+    assert stratified_wilson(fewer)[0] < 0.3
+
+
+def test_what_mitoses_have_settled_is_not_asked_for_again() -> None:
+    spot = [field(15, 600, Role.HOT_SPOT)]
+    assert score_case(net(), spot).unsettled == (3,)
+    assert score_case(net(well_differentiated=True, mitoses_per_2mm2=1), spot).unsettled == (3,)
+    settled = score_case(net(well_differentiated=True, mitoses_per_2mm2=5), spot)
+    assert (settled.class_name, settled.unsettled, settled.advice) == ("NET G2", (), "")
+
+
+def test_a_hot_spot_is_compared_with_the_other_fields_and_with_nothing_where_there_is_none() -> None:
+    fields = [field(60, 200, Role.HOT_SPOT), field(10, 100), field(20, 100)]
+    assert score_case(net(), fields).hot_spot_minus_average == pytest.approx(15)
+    alone = score_case(CaseSheet(protocol=Protocol.BREAST_HOT_SPOT), [field(60, 200)])
+    assert (alone.hot_spot_minus_average, alone.others) == (None, ())
+
+
+def test_hot_spots_that_are_none_or_many_or_large_are_told() -> None:
+    breast = CaseSheet(protocol=Protocol.BREAST_HOT_SPOT)
+    assert any("No field is marked" in w for w in score_case(breast, [field(1, 300), field(2, 300)]).warnings)
+    two = [field(200, 500, Role.HOT_SPOT), field(10, 500, Role.HOT_SPOT)]
+    assert any("2 hot spots are counted together" in w for w in score_case(breast, two).warnings)
+    large = CountedField("slide", Role.HOT_SPOT, Counts(20, 500, 0), 3.2)
+    assert "slide covers 3.2 mm²; a hot spot is a field of about 0.2 mm²." in score_case(net(), [large]).warnings

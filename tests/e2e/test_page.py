@@ -218,7 +218,7 @@ def test_earlier_cases_reopen_and_the_address_remembers(page: Page, app: Running
     wait_scored(page)
     expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
     page.goto(app.url + "?image=99999")
-    expect(page.locator(".nv-error")).to_contain_text("There is no case 99999")
+    expect(page.locator(".nv-error")).to_contain_text("There is no image 99999")
 
 
 def test_leaving_the_label_for_another_case_opens_that_case(page: Page, app: RunningApp) -> None:

@@ -111,7 +111,7 @@ def test_downloads_hold_the_same_numbers_and_the_research_line(client: TestClien
 def test_what_does_not_exist_is_a_404_with_a_reason(client: TestClient, path: str) -> None:
     answer = client.get(f"/nucleus/{path}")
     assert answer.status_code == 404
-    assert "There is no case 99" in answer.json()["detail"]
+    assert "There is no image 99" in answer.json()["detail"]
 
 
 def test_results_are_not_there_before_the_scoring_is_done(client: TestClient, image_id: int) -> None:

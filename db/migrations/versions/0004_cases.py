@@ -64,17 +64,15 @@ def upgrade() -> None:
 
 def _give_each_image_a_case(cases: sa.Table, changes: sa.Table) -> None:
     connection = op.get_bind()
-    images = sa.table(
-        "image", sa.column("id", sa.Integer), sa.column("label", sa.String), sa.column("case_id", sa.Integer)
-    )
+    images = sa.table("image", sa.column("id", sa.Integer), sa.column("case_id", sa.Integer))
     now = datetime.now(UTC)
-    for image in connection.execute(sa.select(images.c.id, images.c.label).order_by(images.c.id)).all():
-        sheet = {
-            "label": image.label,
-            "fields": [{"id": 1, "image": image.id, "name": "", "role": "field", "box": None}],
-        }
+    for image_id in connection.execute(sa.select(images.c.id).order_by(images.c.id)).scalars().all():
         case_id = connection.execute(
-            sa.insert(cases).values(rev=1, sheet=sheet, created=now).returning(cases.c.id)
+            sa.insert(cases).values(rev=1, sheet={}, created=now).returning(cases.c.id)
         ).scalar_one()
+        field = {"id": 1, "image": image_id, "name": "", "role": "field", "box": None}
+        # Not the image's label, which may be a file's name: reports travel.
+        sheet = {"label": f"Case {case_id}", "fields": [field]}
+        connection.execute(sa.update(cases).where(cases.c.id == case_id).values(sheet=sheet))
         connection.execute(sa.insert(changes).values(case_id=case_id, rev=1, reader="", at=now, sheet=sheet))
-        connection.execute(sa.update(images).where(images.c.id == image.id).values(case_id=case_id))
+        connection.execute(sa.update(images).where(images.c.id == image_id).values(case_id=case_id))
