@@ -78,7 +78,7 @@ def wait_for_steps(
 @pytest.fixture
 def slide(tmp_path: Path) -> Path:
     """A field of six tiles."""
-    image = draw_field(FieldRecipe(width_px=2300, height_px=1200), np.random.default_rng(8))
+    image = draw_field(FieldRecipe(width_px=700, height_px=5200), np.random.default_rng(8))
     Image.fromarray(image.rgb).save(tmp_path / "slide.png")
     return tmp_path / "slide.png"
 
@@ -200,10 +200,10 @@ def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(
         worker.wait(timeout=20)
     assert {number: steps[number] for number in finished_before} == finished_before
     assert (found["state"], found["error"]) == ("done", None)
-    assert (found["cells"]["label"], found["cells"]["size"], found["cells"]["columns"]) == ("tumour", 16, 144)
-    region = parse_edit({"op": "region", **found["cells"]}, Bounds(2300, 1200, (0.1, 0.1, 0.1)))
+    assert (found["cells"]["label"], found["cells"]["size"], found["cells"]["columns"]) == ("tumour", 16, 44)
+    region = parse_edit({"op": "region", **found["cells"]}, Bounds(700, 5200, (0.1, 0.1, 0.1)))
     assert isinstance(region, Region)
-    assert sum(region.shape.runs) == 144 * 75
+    assert sum(region.shape.runs) == 44 * 325
     assert ask_for_roi(workplace, case.scoring.id) == found  # nothing is made twice
 
 
