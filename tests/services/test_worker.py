@@ -176,10 +176,7 @@ def wait_for_map(workplace: Workplace, scoring_id: int) -> dict[str, Any]:
     return found
 
 
-def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(
-    database_url: str, settings: Settings, open_at: OpenWorkplace, slide: Path
-) -> None:
-    workplace = open_at(settings, database_url=database_url)
+def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(workplace: Workplace, slide: Path) -> None:
     image = take_in(workplace, slide, "slide.png")
     score_at(workplace, image.id, 0.5)
     worker = start_worker(workplace.settings)
