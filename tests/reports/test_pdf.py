@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 import unicodedata
 from dataclasses import replace
 
@@ -222,19 +221,6 @@ def test_a_tiny_field_is_seen_on_the_overview_of_a_whole_slide(corner: tuple[int
     assert 0 <= left <= overview.width_mm - width
     assert 0 <= top <= overview.height_mm - height
     assert overview.width_mm <= 45
-
-
-def test_ten_fields_are_printed_within_five_seconds() -> None:
-    side = 3000
-    pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
-    report = breast_report(10)
-    box = FieldBox(99.5, 99.5, 2099.5, 2099.5)
-    fields = tuple(
-        replace(f, width_px=side, height_px=side, box=box, is_whole_image=False) for f in report.fields
-    )  # fmt: skip
-    began = time.process_time()
-    render_pdf(replace(report, fields=fields), lambda _: pixels)
-    assert time.process_time() - began < 5
 
 
 def test_the_file_claims_pdf_a_and_embeds_its_fonts() -> None:
