@@ -270,10 +270,9 @@ export class CaseDesk {
       this.hotSpots.show(sheet, this.isSigned);
       this.importButton.disabled = this.isSigned;
     }
-    if (state && this.listed !== `${state.id}:${state.digest}`) { // its line in the list is old
-      if (this.listed?.startsWith(`${state.id}:`)) viewer.refresh();
-      this.listed = `${state.id}:${state.digest}`;
-    }
+    const listed = state ? `${state.id}:${state.digest}:${Boolean(state.signature)}` : this.listed;
+    if (listed !== this.listed && this.listed?.startsWith(`${state.id}:`)) viewer.refresh(); // its line in the list is old
+    this.listed = listed;
     this.showFields();
     this.showSign();
     viewer.showNumbers();

@@ -57,17 +57,14 @@ export class FieldTable {
     const go = label(button(String(i + 1), () => onGo(field), { class: 'nv-go', title: 'Show this field', 'data-key': `go-${field.id}` }), 'Show ');
     const input = el('input', { type: 'text', class: 'nv-field-name', maxlength: LONGEST, value: field.name, 'aria-label': `Name of field ${i + 1}`, 'data-key': `name-${field.id}`, disabled: locked, autocomplete: 'off',
       oninput: () => edit(change({ name: input.value }), TYPING_MS), onblur: () => { input.value = this.sheet.fields.find(({ id }) => id === field.id)?.name ?? ''; } });
-    const many = sheet.fields.length > 1;
     const node = el('li', { 'data-field': field.id, class: used ? null : 'nv-unused', draggable: locked ? null : 'true' },
       go, input,
       el('span', { class: 'nv-field-index' }, report?.percent == null ? '–' : `${percent(report.percent)} %`, report?.percent == null ? '' : el('small', { class: 'nv-field-range' }, range(report.low_percent, report.high_percent))),
-      el('span', { class: 'nv-field-counts' }, report ? describeField(report) : '…'),
-      el('span', { class: 'nv-field-acts' },
+      el('div', { class: 'nv-field-line' }, el('span', { class: 'nv-field-counts' }, report ? describeField(report) : '…'), el('span', { class: 'nv-field-acts' },
+        sheet.fields.length > 1 ? el('span', { class: 'nv-moves' }, small('↑', 'Move up', 'up', () => move(i - 1), i === 0), small('↓', 'Move down', 'down', () => move(i + 1), i === sheet.fields.length - 1)) : null,
         roles.length > 1 ? label(el('select', { 'data-key': `role-${field.id}`, disabled: locked, onchange: (e) => edit(change({ role: e.target.value })) },
           ...roles.map((role) => el('option', { value: role, selected: role === field.role }, role))), 'Role of ') : null,
-        many ? small('↑', 'Move up', 'up', () => move(i - 1), i === 0) : null,
-        many ? small('↓', 'Move down', 'down', () => move(i + 1), i === sheet.fields.length - 1) : null,
-        small('×', 'Remove the field', 'remove', () => { this.removed = i; onRemove(field.id, i, nameNow()); })),
+        small('×', 'Remove the field', 'remove', () => { this.removed = i; onRemove(field.id, i, nameNow()); }))),
       where || !used ? el('span', { class: 'nv-field-where', title: where }, used ? null : el('strong', {}, 'not in the score'), used || !where ? '' : ' · ', where) : null);
     node.addEventListener('click', (event) => { if (!event.target.closest('button, input, select')) onGo(field); });
     for (const on of ['pointerenter', 'focusin']) node.addEventListener(on, () => onPoint(field));

@@ -61,7 +61,7 @@ export class ProtocolForm {
   target() {
     const select = el('select', { id: 'target', 'data-key': 'target', title: 'Tumour nuclei to count', onchange: (e) => this.set({ target: Number(e.target.value) }) });
     this.fills.push(({ target }) => {
-      if (![...select.options].some(({ value }) => Number(value) === target)) select.replaceChildren(...[...new Set([...TARGETS, target])].map((n) => el('option', { value: n }, `${number(n)} nuclei`)));
+      if (![...select.options].some(({ value }) => Number(value) === target)) select.replaceChildren(...[...new Set([...TARGETS, target])].map((n) => el('option', { value: n }, number(n))));
       select.value = target;
     });
     return ask('Count at least', select);

@@ -79,7 +79,7 @@ class Viewer {
   listen(watch) {
     this.osd.addHandler('update-viewport', () => this.draw());
     this.osd.addHandler('resize', () => requestAnimationFrame(() => this.draw()));
-    this.osd.addHandler('open', (event) => this.restoreView(event));
+    this.osd.addHandler('open', () => this.restoreView());
     this.osd.addHandler('animation-finish', () => this.data && keepView(this.data.blob, this.osd.viewport.getBounds()));
     this.actions.listen(this.root);
     window.addEventListener('beforeunload', (event) => { if (this.session?.outbox.pending || [...this.leaving].some((outbox) => outbox.pending)) event.preventDefault(); });
@@ -212,8 +212,8 @@ class Viewer {
     if (data.state === 'done' && !data.refused && !this.session) await this.startSession(data);
   }
 
-  restoreView({ source }) {
-    if (!source.tilesUrl.endsWith(`/${this.data.id}_files/`)) return; // of an image that was left before it came
+  restoreView() {
+    if (!this.osd.world.getItemAt(0)?.source.tilesUrl.endsWith(`/${this.data.id}_files/`)) return; // of an image that was left before it came
     this.shownId = this.data.id;
     const view = findView(this.data.blob);
     if (!this.desk.arrive() && view) this.osd.viewport.fitBounds(new window.OpenSeadragon.Rect(...view), true);
