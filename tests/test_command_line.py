@@ -15,6 +15,8 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.reports.case_report import CaseReport
+from nucleus_app.services.folders import FolderCase
 from nucleus_app.settings import read_settings
 
 
@@ -167,6 +169,7 @@ def test_a_folder_becomes_one_case_with_roles_from_its_folders_and_a_pdf(
     assert score["name"] == "Weighted global score"
     assert score["percent"] == pytest.approx(0.75 * each["low"] + 0.25 * each["high"])
     assert (tmp_path / "out/case.pdf").read_bytes().startswith(b"%PDF")
+    assert main([*command[:-1], "=P-17", "--names"]) == 1
     assert "'=x low" in (tmp_path / "out/case-fields.csv").read_text("utf-8")  # no spreadsheet runs a file's name
     captured = capsys.readouterr()
     assert "broken.png: The file is not an image" in captured.err
@@ -174,15 +177,42 @@ def test_a_folder_becomes_one_case_with_roles_from_its_folders_and_a_pdf(
     assert "2 passed, 1 failed" in captured.out
 
 
-def test_each_file_can_be_a_case_of_its_own(image: Path, tmp_path: Path) -> None:
+def test_each_file_can_be_a_case_of_its_own_and_no_report_holds_a_files_name(
+    image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in").mkdir()
-    for name in ("a.png", "b.png"):
+    for name in ("Jane Doe.png", "case.png", "x.png"):
         Image.open(image).crop((0, 0, 300, 300)).save(tmp_path / "in" / name)
-    command = ["score", str(tmp_path / "in"), "--mpp", "0.5", "--out", str(tmp_path), "--case-per-file"]
-    assert main([*command, "--protocol", "net-hot-spot", "--well-differentiated", "yes", "--mitoses", "1"]) == 0
-    reports = [json.loads((tmp_path / f"{stem}-case.json").read_text("utf-8")) for stem in ("a", "b")]
-    assert [(report["sheet"]["label"], len(report["fields"])) for report in reports] == [("a", 1), ("b", 1)]
-    assert reports[0]["score"]["class_name"].startswith("NET G")
+    assemble = FolderCase.report
+
+    def report(case: FolderCase) -> CaseReport:
+        if case._files[0].path.name == "x.png":
+            raise ZeroDivisionError("a defect")
+        return assemble(case)
+
+    monkeypatch.setattr(FolderCase, "report", report)
+    command = [
+        "score",
+        str(tmp_path / "in"),
+        "--mpp",
+        "0.5",
+        "--out",
+        str(tmp_path / "out"),
+        "--case-per-file",
+        "--pdf",
+    ]
+    assert main([*command, "--protocol", "net-hot-spot", "--well-differentiated", "yes", "--mitoses", "1"]) == 1
+    reports = {path.name: json.loads(path.read_text("utf-8")) for path in (tmp_path / "out").glob("*-case.json")}
+    assert sorted(reports) == [
+        "Jane Doe-case.json",
+        "case.png-case.json",
+    ]  # and the image's own case.png.json beside it
+    assert (tmp_path / "out/case.png.json").exists()
+    assert [len(r["fields"]) for r in reports.values()] == [1, 1]
+    assert reports["Jane Doe-case.json"]["score"]["class_name"].startswith("NET G")
+    assert not any("Jane" in json.dumps(r) for r in reports.values())
+    assert b"Jane" not in (tmp_path / "out/Jane Doe-case.pdf").read_bytes()
+    assert "x-case: failed unexpectedly (ZeroDivisionError: a defect)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
+import re
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tqdm import tqdm
 
 from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.domain.sheet import CATEGORIES, CaseSheet, Protocol, Shares, find_role, parse_sheet
@@ -18,8 +22,12 @@ from nucleus_app.settings import Settings
 if TYPE_CHECKING:
     from nucleus_app.reports.case_report import CaseReport
     from nucleus_app.reports.record import ImageRecord
-    from nucleus_app.services.folders import ScoredFile
+    from nucleus_app.services.folders import FolderCase, ScoredFile
 
+logger = logging.getLogger(__name__)
+REPORT = "-case"
+"""A case's files end so, or are called so where there is one case."""
+REPORT_NAME = re.compile(r"(^|-)case(-fields)?$", re.IGNORECASE)
 MAX_STEM = 60
 """Characters of a file's name that its outputs keep: up to 240 bytes, and 255 is the limit of a name."""
 
@@ -37,6 +45,7 @@ def add_arguments(score: argparse.ArgumentParser) -> None:
     case.add_argument("--protocol", type=_protocol, metavar="P", help=", ".join(_dashed(p) for p in Protocol))
     case.add_argument("--pdf", action="store_true", help="write the report as PDF too")
     case.add_argument("--case-per-file", action="store_true", help="each image is a case of its own")
+    case.add_argument("--names", action="store_true", help="call fields by their files' names in the report")
     case.add_argument("--label", default="", metavar="TEXT", help="the case's pseudonym")
     case.add_argument("--target", type=int, default=500, metavar="N", help="tumour nuclei in a hot spot (default 500)")
     case.add_argument("--well-differentiated", choices=("yes", "no"))
@@ -50,8 +59,6 @@ def add_arguments(score: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Score every file; a bad one is named and the others are done. Returns 1 if any failed."""
-    from tqdm import tqdm
-
     from nucleus_app.imaging.reader import EXTENSIONS
     from nucleus_app.services.folders import score_file
     from nucleus_app.services.scoring import load_predictor
@@ -71,8 +78,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             try:
                 done = score_file(predictor, path, options.mpp, settings.max_megapixels, anyway=options.anyway)
                 _write(done.record, options.out / stem)
-            except (NucleusAppError, OSError) as error:
-                bar.write(f"{path.name}: {error}", file=sys.stderr)
+            except Exception as error:  # one image must not cost the others
+                _tell(path.name, error)
             else:
                 scored.append((stem, done))
                 bar.write(f"{path.name}: {_summarise(done.record)}, {time.perf_counter() - start:.2f} s")
@@ -98,39 +105,61 @@ def _write_cases(
     options: argparse.Namespace, settings: Settings, sheet: CaseSheet, scored: list[tuple[str, ScoredFile]]
 ) -> int:
     """Reports of one case, or of one a file, and a table of all; returns how many could not be written."""
-    from nucleus_app.reports.case_report import report_to_json
-    from nucleus_app.reports.pdf import render_pdf
-    from nucleus_app.reports.tables import report_to_fields_csv
     from nucleus_app.services.folders import FolderCase
 
-    together = [("case", [file for _, file in scored])]
-    cases = [(f"{stem}-case", [file]) for stem, file in scored] if options.case_per_file else together
+    if options.case_per_file:
+        cases = [(f"{stem}{REPORT}", f"Case {n}", [file]) for n, (stem, file) in enumerate(scored, 1)]
+    else:
+        cases = [(REPORT.lstrip("-"), "Case", [file for _, file in scored])]
     failed = 0
     print(f"\n{'case':32} {'index':>8}  {'95 % interval':>15}  {'tumour nuclei':>13}  class")
-    for name, files in cases:
-        labelled = sheet if sheet.label else replace(sheet, label=files[0].path.stem if options.case_per_file else "")
-        case = FolderCase(labelled, files, settings.max_megapixels)
-        report = case.report()
-        print(_tabulate(name, report))
+    for name, label, files in cases:
+        labelled = sheet if sheet.label else replace(sheet, label=label)
+        case = FolderCase(labelled, files, settings.max_megapixels, with_names=options.names)
         try:
-            (options.out / f"{name}.json").write_bytes(report_to_json(report))
-            (options.out / f"{name}-fields.csv").write_text(report_to_fields_csv(report), "utf-8")
-            if options.pdf:
-                (options.out / f"{name}.pdf").write_bytes(render_pdf(report, case.read_pixels))
-        except (NucleusAppError, OSError) as error:
+            report = case.report()
+            print(_tabulate(name, report))
+            _write_case(case, report, options.out / name, with_pdf=options.pdf)
+        except Exception as error:  # one report must not cost the others
             failed += 1
-            print(f"{name}: {error}", file=sys.stderr)
-        for warning in report.warnings:
-            print(f"{name}: {warning}", file=sys.stderr)
+            _tell(name, error)
+        else:
+            for warning in report.warnings:
+                print(f"{name}: {warning}", file=sys.stderr)
+    if not options.names and not options.case_per_file:
+        print("\n" + "\n".join(f"Field {n}: {file.path.name}" for n, (_, file) in enumerate(scored, 1)))
     print()
     return failed
 
 
+def _write_case(case: FolderCase, report: CaseReport, path: Path, *, with_pdf: bool) -> None:
+    from nucleus_app.reports.case_report import report_to_json
+    from nucleus_app.reports.pdf import render_pdf
+    from nucleus_app.reports.tables import report_to_fields_csv
+
+    path.with_name(f"{path.name}.json").write_bytes(report_to_json(report))
+    path.with_name(f"{path.name}-fields.csv").write_text(report_to_fields_csv(report), "utf-8")
+    if with_pdf:
+        path.with_name(f"{path.name}.pdf").write_bytes(render_pdf(report, case.read_pixels))
+
+
+def _tell(name: str, error: Exception) -> None:
+    """Why something was not done; what nobody foresaw goes to the log with where it happened."""
+    if isinstance(error, NucleusAppError | OSError):
+        text = str(error)
+    else:
+        logger.exception("%s failed", name)
+        text = f"failed unexpectedly ({type(error).__name__}: {error}). The log above has the details."
+    tqdm.write(f"{name}: {text}", file=sys.stderr)
+
+
 def _tabulate(name: str, report: CaseReport) -> str:
+    from nucleus_app.reports.printed import say_interval
+
     score = report.score.primary
     if score is None:
         return f"{name[:32]:32} {'–':>8}  {report.score.missing}"
-    interval = f"{score.low_percent:.1f} to {score.high_percent:.1f}"
+    interval = say_interval(score.low_percent, score.high_percent, report.rule.cutoffs)
     more = f"; {report.score.advice}" if report.score.advice else ""
     return f"{name[:32]:32} {score.shown + ' %':>8}  {interval:>15}  {score.tumour:13}  {report.score.class_name or '–'}{more}"
 
@@ -199,9 +228,14 @@ def list_images(paths: list[Path], extensions: tuple[str, ...]) -> list[Path]:
 
 
 def distinct_stems(files: list[Path]) -> list[str]:
-    """Output names; files of one stem (a.png, a.jpg) keep their extension so that none overwrites another."""
+    """Output names; files of one stem (a.png, a.jpg), and those called as a report would be, keep their extension, so that
+    none overwrites another.
+    """
     stems = [path.stem[:MAX_STEM] for path in files]
-    names = [s if stems.count(s) == 1 else path.name[-MAX_STEM:] for s, path in zip(stems, files, strict=True)]
+    names = [
+        path.name[-MAX_STEM:] if stems.count(s) > 1 or REPORT_NAME.search(s) else s
+        for s, path in zip(stems, files, strict=True)
+    ]
     seen: dict[str, int] = {}
     distinct = []
     for name in names:

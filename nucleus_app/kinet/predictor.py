@@ -20,7 +20,7 @@ from nucleus_app.kinet.tiling import Tile, plan_tiles
 
 CORE_PX = 1024, 2048
 """Height and width of a tile's core in network pixels. Measured on a 2048² field: a 1024² core costs a fifth more time in its
-halo, a 2048² core takes 3 GB (decision 0007)."""
+halo, a 2048² core takes 3 GB (decision 0006)."""
 HALO_PX = 192
 """Halo in network pixels. Measured: beyond it a changed pixel moves a map by less than 1e-4 (decision 0004)."""
 GUESS_SIDE_PX, GUESS_WINDOWS = 320, 5

@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from nucleus_app.domain.nuclei import NucleusClass
-from nucleus_app.domain.rules import RULES
 from nucleus_app.reports.case_report import CaseReport, FieldReport, NucleusMark
 from nucleus_app.reports.geojson import list_counted
 
@@ -16,14 +15,20 @@ VISIBLE = 2
 
 
 def report_to_coco(report: CaseReport) -> str:
-    """Every image once, every counted nucleus of an image once (left-out ones are not in it). Pixel centres lie at integers."""
+    """Every image once, every counted nucleus of an image once (left-out ones are not in it). Pixel centres lie at integers.
+
+    Nuclei of imported annotations have no score: no network gave them one.
+    """
     images: dict[int, list[FieldReport]] = {}
     for field in report.fields:
         images.setdefault(field.image_id, []).append(field)
     annotations: list[dict[str, Any]] = []
     for image_id, fields in images.items():
         for nucleus in list_counted(fields):
-            annotations.append(_nucleus_to_annotation(len(annotations) + 1, image_id, nucleus))
+            annotation = _nucleus_to_annotation(len(annotations) + 1, image_id, nucleus)
+            if not fields[0].is_imported:
+                annotation["score"] = round(nucleus.score, 4)
+            annotations.append(annotation)
     collection = {
         "info": {
             "description": report.notice,
@@ -31,7 +36,7 @@ def report_to_coco(report: CaseReport) -> str:
             "date_created": report.made,
             "contributor": ", ".join(report.readers),
             "case": report.case_id,
-            "protocol": RULES[report.sheet.protocol].title,
+            "protocol": report.rule.title,
         },
         "licenses": [],
         "categories": [_class_to_category(kind) for kind in NucleusClass],
@@ -71,6 +76,5 @@ def _nucleus_to_annotation(id_: int, image_id: int, nucleus: NucleusMark) -> dic
         "bbox": [round(x - BOX_PX / 2, 2), round(y - BOX_PX / 2, 2), BOX_PX, BOX_PX],
         "area": BOX_PX**2,
         "iscrowd": 0,
-        "score": round(nucleus.score, 4),
         "origin": nucleus.origin,
     }

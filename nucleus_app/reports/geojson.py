@@ -6,7 +6,9 @@ What was decided, read from QuPath's own reader and writer:
 - The two kinds of tumour nuclei are derived classes (``names``: "Tumor: Positive", "Tumor: Negative"), the rest is "Other". Each has
   a colour, without which QuPath's reader refuses a classification that is an object.
 - Nuclei that a region leaves out are not counted, so they are not exported. A nucleus within two fields is exported once.
-- QuPath's origin is the corner of the top-left pixel, ours its centre: half a pixel is added.
+- QuPath's origin is the corner of the top-left pixel, ours its centre: half a pixel is added, to nuclei and to fields alike. So a
+  field has the corner and the size that the report prints of it.
+- Nuclei of imported annotations have no measurements: the network gave them no score.
 - Ids are UUIDs made from the image's hash, so that the same report gives the same objects.
 """
 
@@ -48,7 +50,7 @@ def report_to_geojson(report: CaseReport, image_id: int, multipoint: bool = Fals
             points = [_to_point(nucleus) for nucleus in chosen]
             features.append(_make_feature(f"{sha256}:{kind.slug}", {"type": "MultiPoint", "coordinates": points}, kind))
         elif not multipoint:
-            features += [_nucleus_to_feature(sha256, nucleus, kind) for nucleus in chosen]
+            features += [_nucleus_to_feature(fields[0], nucleus, kind) for nucleus in chosen]
     collection = {"type": "FeatureCollection", "notice": report.notice, "features": features}
     return json.dumps(collection, ensure_ascii=False)
 
@@ -58,14 +60,15 @@ def list_counted(fields: list[FieldReport]) -> list[NucleusMark]:
     return list({nucleus.id: nucleus for field in fields for nucleus in field.nuclei if not nucleus.left_out}.values())
 
 
-def _nucleus_to_feature(sha256: str, nucleus: NucleusMark, kind: NucleusClass) -> Feature:
+def _nucleus_to_feature(field: FieldReport, nucleus: NucleusMark, kind: NucleusClass) -> Feature:
     geometry = {"type": "Point", "coordinates": _to_point(nucleus)}
-    feature = _make_feature(f"{sha256}:{nucleus.id}", geometry, kind)
+    feature = _make_feature(f"{field.image_sha256}:{nucleus.id}", geometry, kind)
     feature["properties"]["metadata"] = {"nucleus": str(nucleus.id), "origin": nucleus.origin}
-    measurements = {"Score": round(nucleus.score, 4)}
-    if nucleus.confidence is not None:
-        measurements["Confidence"] = round(nucleus.confidence, 4)
-    feature["properties"]["measurements"] = measurements
+    if not field.is_imported:
+        measurements = {"Score": round(nucleus.score, 4)}
+        if nucleus.confidence is not None:
+            measurements["Confidence"] = round(nucleus.confidence, 4)
+        feature["properties"]["measurements"] = measurements
     return feature
 
 
@@ -88,13 +91,17 @@ def _box_to_feature(field: FieldReport) -> Feature:
 
 
 def _to_ring(box: FieldBox) -> list[list[float]]:
-    """A box in pixels, left <= x < right, as a closed ring: its edges are those of its pixels."""
-    left, top, right, bottom = box
+    """A box as a closed ring. A whole image, from -0.5 to its width - 0.5 by pixel centres, goes from 0 to its width."""
+    left, top, right, bottom = (_shift(edge) for edge in box)
     return [[left, top], [right, top], [right, bottom], [left, bottom], [left, top]]
 
 
 def _to_point(nucleus: NucleusMark) -> list[float]:
-    return [round(nucleus.x_px + HALF_PIXEL, 2), round(nucleus.y_px + HALF_PIXEL, 2)]
+    return [_shift(nucleus.x_px), _shift(nucleus.y_px)]
+
+
+def _shift(value_px: float) -> float:
+    return round(value_px + HALF_PIXEL, 2)
 
 
 def _make_id(name: str) -> str:

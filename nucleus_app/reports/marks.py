@@ -23,6 +23,8 @@ REACH = 1.75
 """How far a mark may reach beyond its radius, in radii."""
 LEFT_OUT_ALPHA = 0.45
 """More than on the page: paper shows less."""
+BY_A_PERSON = (Origin.EDITED, Origin.PLACED)
+"""Origins that have a ring, and are drawn over the others."""
 MARK_UM = 2.6
 SMALLEST_PX, LARGEST_PX = 4.5, 15.0
 CROWDING = 0.24
@@ -47,7 +49,7 @@ PALETTES = {
 
 
 class Look(NamedTuple):
-    """All that decides how a mark looks, but for its size."""
+    """All that decides how a mark looks, but for its size. What was imported looks as the network's: no person of the case made it."""
 
     kind: int
     origin: str = Origin.NETWORK.value
@@ -61,7 +63,7 @@ def draw_mark(look: Look, palette: Palette, radius_px: float) -> Image.Image:
     r, c = radius_px * FINENESS, side * FINENESS / 2
     if look.origin == Origin.PLACED:
         _outline(pen, lambda width, fill: _ticks(pen, c, r, width, fill), r)
-    if look.origin in (Origin.EDITED, Origin.PLACED):
+    if look.origin in BY_A_PERSON:
         _outline(pen, lambda width, fill: pen.ring(c, 1.45 * r, width, fill), r)
     colour = palette.colours[look.kind]
     if look.kind == NucleusClass.POSITIVE:
@@ -143,7 +145,7 @@ def draw_field(
     scale = _find_scale(max(height, width), longest_px)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = Image.fromarray(np.ascontiguousarray(crop)).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
-    marks = sorted(nuclei, key=lambda mark: (not mark.left_out, mark.origin != Origin.NETWORK))
+    marks = sorted(nuclei, key=lambda mark: (not mark.left_out, mark.origin in BY_A_PERSON))
     radius = _find_radius(size, len(marks), mpp / scale if mpp else None)
     sprites: dict[Look, Image.Image] = {}
     for mark in marks:

@@ -27,6 +27,12 @@ TEMPLATE = Path(__file__).with_name("report.typ")
 PHOTO_MM = (180.0, 180.0)
 """Room for a field's picture on its page, width and height."""
 THUMBNAIL_PX = 160
+OVERVIEW_MM = (44.0, 30.0)
+"""Room for the whole image beside the facts of a field."""
+OVERVIEW_PX = 480
+"""Longest side of that picture, about 270 dpi."""
+SMALLEST_PLACE_MM = 1.6
+"""A field is drawn at least so large on the overview, or it would not be found on a whole slide."""
 JPEG_QUALITY = 86
 MANY_FIELDS, MANY_SIDE_PX = 40, 1200
 """With more fields than the first their pictures have at most so many pixels a side (170 dpi), or the file grows too large."""
@@ -36,13 +42,23 @@ BAR_MM = 36.0
 LEGEND_PX = 40.0
 
 
+class Overview(NamedTuple):
+    """A field's whole image on paper, and the place of the field on it: left, top, width and height in mm."""
+
+    file: str
+    width_mm: float
+    height_mm: float
+    place_mm: tuple[float, float, float, float]
+
+
 class Picture(NamedTuple):
-    """A field's picture on paper, in mm; ``bar`` in µm, None without a pixel size."""
+    """A field's picture on paper, in mm; ``bar`` in µm, None without a pixel size. A field that is its image has no overview."""
 
     width_mm: float
     height_mm: float
     bar_um: int | None
     bar_mm: float
+    overview: Overview | None
 
 
 def render_pdf(
@@ -64,7 +80,11 @@ def render_pdf(
         data["families"] = list(FAMILIES)
         data["legend"] = _draw_legend(root, chosen)
         for n, (field, picture) in enumerate(zip(data["fields"], pictures, strict=True)):
-            field |= picture._asdict() | {"photo": f"field-{n}.jpg", "thumbnail": f"small-{n}.jpg"}
+            field |= picture._asdict() | {
+                "overview": picture.overview and picture.overview._asdict(),
+                "photo": f"field-{n}.jpg",
+                "thumbnail": f"small-{n}.jpg",
+            }
         (root / "data.json").write_text(json.dumps(data), "utf-8")
         shutil.copyfile(TEMPLATE, root / TEMPLATE.name)
         try:
@@ -80,8 +100,8 @@ def _draw_pictures(
     pictures: dict[int, Picture] = {}
     longest_px = MAX_SIDE_PX if len(report.fields) <= MANY_FIELDS else MANY_SIDE_PX
     order = sorted(enumerate(report.fields), key=lambda item: item[1].blob)
-    for blob, fields in groupby(order, key=lambda item: item[1].blob):
-        pixels = read_pixels(blob)
+    for n_image, (blob, fields) in enumerate(groupby(order, key=lambda item: item[1].blob)):
+        pixels, overview = read_pixels(blob), ""
         for n, field in fields:
             drawn = draw_field(pixels, field.box, field.nuclei, field.mpp, palette, longest_px)
             drawn.save(root / f"field-{n}.jpg", quality=JPEG_QUALITY, subsampling=0)
@@ -89,18 +109,46 @@ def _draw_pictures(
             small = Image.fromarray(np.ascontiguousarray(crop))
             small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), reducing_gap=2.0)
             small.save(root / f"small-{n}.jpg", quality=JPEG_QUALITY)
-            pictures[n] = _place(field, crop.shape[1], crop.shape[0])
+            if not field.is_whole_image and not overview:
+                overview = f"overview-{n_image}.jpg"
+                _shrink(pixels, OVERVIEW_PX).save(root / overview, quality=JPEG_QUALITY)
+            pictures[n] = _place(field, crop.shape[1], crop.shape[0], overview)
     return [pictures[n] for n in range(len(report.fields))]
 
 
-def _place(field: FieldReport, width_px: int, height_px: int) -> Picture:
+def _shrink(pixels: NDArray[np.uint8], longest_px: int) -> Image.Image:
+    """The image, small. Of a large one every few pixels are enough, and Pillow need not copy it."""
+    step = max(1, max(pixels.shape[:2]) // (4 * longest_px))
+    small = Image.fromarray(np.ascontiguousarray(pixels[::step, ::step]))
+    small.thumbnail((longest_px, longest_px))
+    return small
+
+
+def _place(field: FieldReport, width_px: int, height_px: int, overview: str) -> Picture:
     mm_per_px = min(PHOTO_MM[0] / width_px, PHOTO_MM[1] / height_px)
     width_mm, height_mm = width_px * mm_per_px, height_px * mm_per_px
+    found = None if field.is_whole_image else place_on_overview(field, overview)
     if field.mpp is None:
-        return Picture(width_mm, height_mm, None, 0.0)
+        return Picture(width_mm, height_mm, None, 0.0, found)
     mm_per_um = mm_per_px / field.mpp
     bar_um = max((um for um in BARS_UM if um * mm_per_um <= BAR_MM), default=BARS_UM[0])
-    return Picture(width_mm, height_mm, bar_um, bar_um * mm_per_um)
+    return Picture(width_mm, height_mm, bar_um, bar_um * mm_per_um, found)
+
+
+def place_on_overview(field: FieldReport, file: str) -> Overview:
+    """Where the field lies, in mm from the image's corner; a tiny one is drawn larger about its middle, within the image."""
+    mm_per_px = min(OVERVIEW_MM[0] / field.width_px, OVERVIEW_MM[1] / field.height_px)
+    width_mm, height_mm = field.width_px * mm_per_px, field.height_px * mm_per_px
+
+    def span(low_px: float, high_px: float, whole_mm: float) -> tuple[float, float]:
+        # Pixel centres lie at integers: the image's corner is at -0.5.
+        size = min(whole_mm, max(SMALLEST_PLACE_MM, (high_px - low_px) * mm_per_px))
+        middle = ((low_px + high_px) / 2 + 0.5) * mm_per_px
+        return min(max(0.0, middle - size / 2), whole_mm - size), size
+
+    left, width = span(field.box.left, field.box.right, width_mm)
+    top, height = span(field.box.top, field.box.bottom, height_mm)
+    return Overview(file, width_mm, height_mm, (left, top, width, height))
 
 
 def _draw_legend(root: Path, palette: Palette) -> dict[str, Any]:
@@ -133,8 +181,13 @@ def _make_printable(data: dict[str, Any]) -> dict[str, Any]:
 
     visit(data, note)
     shown = make_printable(texts)
-    printable: dict[str, Any] = visit(data, lambda text: shown[text].replace(" %", "\u00a0%"))
+    printable: dict[str, Any] = visit(data, lambda text: _hold_together(shown[text]))
     return printable
+
+
+def _hold_together(text: str) -> str:
+    """No line ends between a number and its sign."""
+    return text.replace(" %", "\u00a0%").replace(" × ", "\u00a0×\u00a0")
 
 
 def _find_time(report: CaseReport) -> int:

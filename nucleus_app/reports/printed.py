@@ -1,4 +1,7 @@
-"""A case report in printed words: every number as it stands on the page, as JSON types for the template report.typ."""
+"""A case report in printed words: every number as it stands on the page, as JSON types for the template report.typ.
+
+Words and cut-offs of the protocol are the report's own, never today's: a frozen report prints what it was signed with.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nucleus_app.domain.nuclei import NucleusClass
-from nucleus_app.domain.rules import RULES, show_percent
+from nucleus_app.domain.rules import show_percent
 from nucleus_app.domain.scores import Score
 from nucleus_app.domain.sheet import CATEGORIES, FieldBox, Protocol
 from nucleus_app.reports.case_report import CaseReport, FieldReport, VersionOfNetwork
@@ -19,14 +22,14 @@ Facts = list[list[str]]
 
 def print_case(report: CaseReport, sha256: str | None) -> dict[str, Any]:
     """All but the fields' own pages; ``sha256`` is the hash of the frozen report."""
-    score, sheet = report.score, report.sheet
-    rule = RULES[sheet.protocol]
+    score, sheet, rule = report.score, report.sheet, report.rule
     return {
         "notice": report.notice,
         "label": sheet.label or f"Case {report.case_id}",
         "status": _print_status(report, sha256),
         "specimen": _list_specimen(report),
         "score": _print_primary(score.primary, rule.cutoffs) if score.primary else None,
+        "is_sparse": score.is_sparse,
         "missing": score.missing,
         "class_name": score.class_name or "",
         "class_text": score.class_text,
@@ -46,9 +49,8 @@ def print_case(report: CaseReport, sha256: str | None) -> dict[str, Any]:
 
 def print_field(report: CaseReport, field: FieldReport, n: int) -> dict[str, Any]:
     """One field: its row in the table, and the facts of its page."""
-    cutoffs = RULES[report.sheet.protocol].cutoffs
-    tallies = field.tallies
-    percent = say_percent(field.percent, cutoffs)
+    cutoffs = report.rule.cutoffs
+    tallies, network = field.tallies, _say_network(field)
     return {
         "n": n,
         "name": field.name or f"Field {n}",
@@ -59,9 +61,10 @@ def print_field(report: CaseReport, field: FieldReport, n: int) -> dict[str, Any
         "area": say_area(field.area_mm2),
         "positive": say_count(tallies.positive if tallies else None),
         "tumour": say_count(tallies.tumour if tallies else None),
-        "percent": percent,
+        "percent": say_percent(field.percent, cutoffs),
         "interval": say_interval(field.low_percent, field.high_percent, cutoffs),
-        "network": _say_network(field, cutoffs),
+        "network": network,
+        "network_alone": NONE if network == NONE else f"{network} tumour nuclei positive",
         "edited": say_count(tallies.edited if tallies else None),
         "placed": say_count(tallies.placed if tallies else None),
         "is_counted": tallies is not None,
@@ -71,14 +74,20 @@ def print_field(report: CaseReport, field: FieldReport, n: int) -> dict[str, Any
 
 
 def say_count(n: int | None) -> str:
+    """Thousands apart, since such numbers are compared by eye."""
     return NONE if n is None else f"{n:,}"
 
 
 def say_percent(percent: float | None, cutoffs: tuple[float, ...]) -> str:
+    """With as many decimals, four at most, as keep it on its side of every cut-off: see :func:`show_percent`."""
     return NONE if percent is None else f"{show_percent(percent, cutoffs)} %"
 
 
 def say_interval(low: float | None, high: float | None, cutoffs: tuple[float, ...]) -> str:
+    """Both ends in percent as every format and the command line say them, "2.1 – 4.3 %"; "–" where there is none.
+
+    Each end has the decimals that keep it on its side of every cut-off, so that one sees whether the interval spans one.
+    """
     if low is None or high is None:
         return NONE
     return f"{show_percent(low, cutoffs)} – {show_percent(high, cutoffs)} %"
@@ -111,34 +120,42 @@ def _px(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _say_network(field: FieldReport, cutoffs: tuple[float, ...]) -> str:
-    """Positive of tumour, as the network alone counted."""
-    if field.network is None:
+def _say_network(field: FieldReport) -> str:
+    """Positive of tumour, as the network alone counted; nothing where the nuclei are imported annotations."""
+    if field.network is None or field.is_imported:
         return NONE
     positive, negative, _ = field.network
     return f"{positive:,} of {positive + negative:,}"
 
 
 def _print_status(report: CaseReport, sha256: str | None) -> dict[str, Any]:
-    signature = report.signature
-    if signature is None:
-        return {
-            "is_signed": False,
-            "title": "DRAFT",
-            "line": "not signed",
-            "made": say_time(report.made),
-            "sha256": sha256 or "",
+    """``title`` and ``line`` are the badge of every page, ``sign_off`` and ``history`` the sentences above the signature."""
+    signature, revision = report.signature, report.revision
+    shared = {"history": _say_history(report), "sha256": sha256 or ""}
+    if signature is not None:
+        return shared | {
+            "is_signed": True,
+            "title": "SIGNED",
+            "line": f"· Revision {revision}",
+            "sign_off": f"Signed in the app by {signature.reader}, {say_time(signature.at)}.",
         }
-    return {
-        "is_signed": True,
-        "title": "SIGNED",
-        "line": f"revision {signature.revision}",
-        "reader": signature.reader,
-        "at": say_time(signature.at),
-        "reason": signature.reason,
-        "made": say_time(report.made),
-        "sha256": sha256 or "",
-    }  # fmt: skip
+    is_first = revision == 1
+    return shared | {
+        "is_signed": False,
+        "title": "DRAFT," if is_first else "DRAFT",
+        "line": "not signed" if is_first else f"of revision {revision}, not signed",
+        "sign_off": f"{'Draft,' if is_first else f'Draft of revision {revision},'} not signed. "
+        f"Numbers of {say_time(report.made)}. They may change.",
+    }
+
+
+def _say_history(report: CaseReport) -> str:
+    """Which revision this is, and how it began."""
+    said = f"Revision {report.revision}."
+    if report.reopened is None:
+        return said
+    reopened = report.reopened
+    return f"{said} Reopened by {reopened.reader} on {say_time(reopened.at)}: {reopened.reason}"
 
 
 def _list_specimen(report: CaseReport) -> Facts:
@@ -161,7 +178,7 @@ def _list_specimen(report: CaseReport) -> Facts:
 def _print_score(score: Score, cutoffs: tuple[float, ...]) -> dict[str, Any]:
     return {
         "name": score.name,
-        "method": score.method,
+        "method": score.method.removesuffix(", 95 %"),
         "percent": f"{score.shown} %",
         "interval": say_interval(score.low_percent, score.high_percent, cutoffs),
         "positive": say_count(score.positive),
@@ -192,7 +209,7 @@ def _say_progress(report: CaseReport) -> str:
 
 def _list_measures(report: CaseReport) -> Facts:
     score = report.score
-    cutoffs = RULES[report.sheet.protocol].cutoffs
+    cutoffs = report.rule.cutoffs
     measures = []
     if score.hot_spot_minus_average is not None:
         sign = "−" if score.hot_spot_minus_average < 0 else "+"
@@ -220,7 +237,9 @@ def _list_field_facts(field: FieldReport) -> Facts:
             ["Non-tumour", f"{field.tallies.other:,} (not in the index)"],
             ["Left out", say_count(field.tallies.left_out)],
         ]
-    if field.cuts:
+    if field.is_imported:
+        facts.append(["Nuclei", "imported annotations"])
+    elif field.cuts:
         facts.append(["Cuts used", say_levels(field.cuts)])
     facts.append(["Image SHA-256", field.image_sha256])
     return facts
@@ -240,16 +259,24 @@ def _list_record(report: CaseReport) -> Facts:
         ["Numbers made", say_time(report.made)],
         ["App version", report.app_version],
     ]  # fmt: skip
-    for version in _list_versions(report):
-        words = f"{version.name} (app {version.app_version})"
-        if version.thresholds:
-            words += f"; thresholds {say_levels(version.thresholds)}"
-        record += [["Version of the network", words], ["Version SHA-256", version.sha256]]
+    for version, is_imported in _list_versions(report):
+        record += _print_version(version, is_imported)
     return record
 
 
-def _list_versions(report: CaseReport) -> list[VersionOfNetwork]:
-    return list(dict.fromkeys(field.version for field in report.fields if field.version))
+def _print_version(version: VersionOfNetwork, is_imported: bool) -> Facts:
+    """Who found the nuclei. Imported annotations are a file's: no thresholds chose them."""
+    if is_imported:
+        return [["Imported annotations", version.name], ["SHA-256 of the file", version.sha256]]
+    words = f"{version.name} (app {version.app_version})"
+    if version.thresholds:
+        words += f"; thresholds {say_levels(version.thresholds)}"
+    return [["Version of the network", words], ["Version SHA-256", version.sha256]]
+
+
+def _list_versions(report: CaseReport) -> list[tuple[VersionOfNetwork, bool]]:
+    """Each once, and whether it is a file of annotations."""
+    return list(dict.fromkeys((field.version, field.is_imported) for field in report.fields if field.version))
 
 
 def _list_images(report: CaseReport) -> Facts:

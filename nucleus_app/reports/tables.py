@@ -9,7 +9,6 @@ from typing import Generic, NamedTuple, TypeVar
 
 from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.domain.nuclei import NucleusClass
-from nucleus_app.domain.rules import RULES
 from nucleus_app.reports.case_report import CaseReport, FieldReport, NucleusMark, Tallies
 
 Cell = str | int | float | bool | None
@@ -39,11 +38,28 @@ def _tally(of: Callable[[Tallies], int]) -> Callable[[FieldRow], Cell]:
 
 
 def _network(kind: NucleusClass) -> Callable[[FieldRow], Cell]:
-    return lambda row: None if row.field.network is None else row.field.network[kind]
+    return lambda row: None if row.field.network is None or row.field.is_imported else row.field.network[kind]
 
 
 def _cut(kind: NucleusClass) -> Callable[[FieldRow], Cell]:
-    return lambda row: row.field.cuts[kind] if kind < len(row.field.cuts) else None
+    """Empty for imported annotations, which no cut chose."""
+    return lambda row: row.field.cuts[kind] if kind < len(row.field.cuts) and not row.field.is_imported else None
+
+
+def _by_network(of: Callable[[NucleusMark], float | None]) -> Callable[[NucleusRow], Cell]:
+    """What the network said of a nucleus, four decimals. Of imported annotations it said nothing, whoever edited them since."""
+
+    def say(row: NucleusRow) -> Cell:
+        value = None if row.field.is_imported else of(row.nucleus)
+        return None if value is None else round(value, 4)
+
+    return say
+
+
+def _name_source(row: FieldRow) -> Cell:
+    if row.field.tallies is None:
+        return ""
+    return "imported" if row.field.is_imported else "network"
 
 
 CASE_COLUMNS: tuple[Column[CaseReport], ...] = (
@@ -55,7 +71,7 @@ CASE_COLUMNS: tuple[Column[CaseReport], ...] = (
     Column("antibody", lambda r: r.sheet.antibody),
     Column("platform", lambda r: r.sheet.platform),
     Column("scanner", lambda r: r.sheet.scanner),
-    Column("protocol", lambda r: RULES[r.sheet.protocol].title),
+    Column("protocol", lambda r: r.rule.title),
     Column("score", lambda r: r.score.primary.name if r.score.primary else ""),
     Column("index_percent", lambda r: r.score.primary.percent if r.score.primary else None),
     Column("index_shown", lambda r: r.score.primary.shown if r.score.primary else ""),
@@ -76,10 +92,12 @@ CASE_COLUMNS: tuple[Column[CaseReport], ...] = (
     Column("edits", lambda r: r.edits),
     Column("readers", lambda r: ", ".join(r.readers)),
     Column("state", lambda r: "signed" if r.signature else "draft, not signed"),
-    Column("revision", lambda r: r.signature.revision if r.signature else None),
+    Column("revision", lambda r: r.revision),
     Column("signed_by", lambda r: r.signature.reader if r.signature else ""),
     Column("signed_at", lambda r: r.signature.at if r.signature else ""),
-    Column("reopened_because", lambda r: r.signature.reason if r.signature else ""),
+    Column("reopened_by", lambda r: r.reopened.reader if r.reopened else ""),
+    Column("reopened_at", lambda r: r.reopened.at if r.reopened else ""),
+    Column("reopened_because", lambda r: r.reopened.reason if r.reopened else ""),
     Column("numbers_made", lambda r: r.made),
     Column("positivity_rule", lambda r: r.positivity_rule),
     Column("warnings", lambda r: " | ".join(r.warnings)),
@@ -107,6 +125,7 @@ FIELD_COLUMNS: tuple[Column[FieldRow], ...] = (
     Column("high_percent", lambda r: r.field.high_percent),
     Column("edited", _tally(lambda t: t.edited)),
     Column("placed", _tally(lambda t: t.placed)),
+    Column("nuclei_from", _name_source),
     Column("network_positive", _network(NucleusClass.POSITIVE)),
     Column("network_negative", _network(NucleusClass.NEGATIVE)),
     Column("network_other", _network(NucleusClass.OTHER)),
@@ -131,8 +150,8 @@ NUCLEUS_COLUMNS: tuple[Column[NucleusRow], ...] = (
     Column("y_um", lambda r: _to_um(r.nucleus.y_px, r.field.mpp)),
     Column("class", lambda r: r.nucleus.kind),
     Column("class_name", lambda r: NucleusClass(r.nucleus.kind).slug),
-    Column("score", lambda r: round(r.nucleus.score, 4)),
-    Column("confidence", lambda r: None if r.nucleus.confidence is None else round(r.nucleus.confidence, 4)),
+    Column("score", _by_network(lambda n: n.score)),
+    Column("confidence", _by_network(lambda n: n.confidence)),
     Column("origin", lambda r: r.nucleus.origin),
     Column("left_out", lambda r: int(r.nucleus.left_out)),
 )

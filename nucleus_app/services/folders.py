@@ -43,17 +43,23 @@ def score_file(
 
 
 class FolderCase:
-    """Scored files as one case."""
+    """Scored files as one case. Its report names no file unless that is asked for: reports travel, and files are often
+    named after patients.
+    """
 
-    def __init__(self, sheet: CaseSheet, files: Sequence[ScoredFile], max_megapixels: int) -> None:
+    def __init__(
+        self, sheet: CaseSheet, files: Sequence[ScoredFile], max_megapixels: int, *, with_names: bool = False
+    ) -> None:
         self._files = files
+        self._with_names = with_names
         self._max_megapixels = max_megapixels
-        plans = tuple(FieldPlan(n, n, to_line(f.path.stem, MAX_TEXT), f.role) for n, f in enumerate(files, 1))
+        names = [to_line(f.path.stem, MAX_TEXT) if with_names else f"Field {n}" for n, f in enumerate(files, 1)]
+        plans = tuple(FieldPlan(n, n, name, f.role) for n, (name, f) in enumerate(zip(names, files, strict=True), 1))
         self.sheet = replace(sheet, fields=plans)
 
     def report(self) -> CaseReport:
         """The report of the case, a draft: nobody has looked at it."""
-        images = tuple(_to_field_image(n, file) for n, file in enumerate(self._files, 1))
+        images = tuple(self._to_field_image(n, file) for n, file in enumerate(self._files, 1))
         fields = tuple(
             report_field(plan, image, number=plan.id) for plan, image in zip(self.sheet.fields, images, strict=True)
         )
@@ -72,10 +78,10 @@ class FolderCase:
         path = next(file.path for file in self._files if file.record.image_sha256 == blob)
         return read_image(path, max_megapixels=self._max_megapixels).rgb
 
-
-def _to_field_image(number: int, file: ScoredFile) -> FieldImage:
-    record = file.record
-    return FieldImage(
-        number, to_line(file.path.name, MAX_TEXT), record.image_sha256, record.image_sha256, record.width_px,
-        record.height_px, record.pixel_size.mpp, record.pixel_size.source, record,
-    )  # fmt: skip
+    def _to_field_image(self, number: int, file: ScoredFile) -> FieldImage:
+        record = file.record
+        label = to_line(file.path.name, MAX_TEXT) if self._with_names else f"Image {number}"
+        return FieldImage(
+            number, label, record.image_sha256, record.image_sha256, record.width_px, record.height_px,
+            record.pixel_size.mpp, record.pixel_size.source, record,
+        )  # fmt: skip

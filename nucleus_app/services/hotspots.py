@@ -35,6 +35,7 @@ def find_hotspots(workplace: Workplace, image_id: int, *, area_mm2: float | None
     is_positive = counted.classes == NucleusClass.POSITIVE
     size, mpp = (opened.image.width_px, opened.image.height_px), opened.scoring.pixel_size.mpp
     tumour = TumourNuclei.within(counted.xy, is_positive, size, mpp)
+    note: str | None
     if area_mm2 is not None:
         found, note = find_spots_of_area(tumour, area_mm2), NOT_ENOUGH_IN_A_WINDOW
     elif nuclei is not None:
@@ -44,8 +45,11 @@ def find_hotspots(workplace: Workplace, image_id: int, *, area_mm2: float | None
         raise ValueError("neither an area nor a number of nuclei")
     if not len(tumour):
         note = "No tumour nucleus counts in this image: there is no hot spot."
+    elif found.is_enough:
+        is_small = area_mm2 is not None and size[0] * size[1] * (mpp / 1000) ** 2 < area_mm2
+        note = f"The image is smaller than {area_mm2:g} mm²: this is the whole of it." if is_small else None
     heat = draw_heat_map(counted.xy, is_positive, size, mpp)
-    return {**spots_to_mapping(found, None if found.is_enough else note), "heat": heat_to_mapping(heat)}
+    return {**spots_to_mapping(found, note), "heat": heat_to_mapping(heat)}
 
 
 def spots_to_mapping(found: HotSpots, note: str | None) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class Scorer:
     def find_in_tile(self, scoring_id: int, tile: int) -> None:
         self._refuse_other_version(scoring_id)
         field = self._get_field(scoring_id)
+        self._refuse_other_plan(scoring_id, len(field.tiles))
         nuclei = self._finder.find_in_tile(field, field.tiles[tile])
         with session_scope(self._workplace.engine, write=True) as session:
             put_tile(session, scoring_id, tile, nuclei, _now())
@@ -97,6 +98,13 @@ class Scorer:
             started_with = get_started_version(session, scoring_id)
         if started_with != self._predictor.version.sha256:
             raise CheckpointError("The network is no longer the one that this scoring began with: press Score again.")
+
+    def _refuse_other_plan(self, scoring_id: int, tiles: int) -> None:
+        """Tiles of two plans neither: an upgrade may have changed their size while a scoring was under way."""
+        with session_scope(self._workplace.engine) as session:
+            planned = get_scoring(session, scoring_id).tiles_total
+        if planned != tiles:
+            raise CheckpointError("The app was upgraded while this image was being scored: press Score again.")
 
     def start_roi(self, scoring_id: int) -> int:
         """How many tiles the map of tumour is made of."""

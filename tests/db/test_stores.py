@@ -140,7 +140,7 @@ def test_nothing_is_half_stored_when_a_transaction_fails(engine: Engine) -> None
 
 def test_missing_rows_are_named(engine: Engine) -> None:
     with session_scope(engine) as session:
-        with pytest.raises(NotFound, match="no case 7"):
+        with pytest.raises(NotFound, match="no image 7"):
             get_image(session, 7)
         with pytest.raises(NotFound, match="no scoring 7"):
             get_scoring(session, 7)

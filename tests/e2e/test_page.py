@@ -305,10 +305,10 @@ def test_a_crash_in_the_middle_loses_no_job_and_the_page_comes_back(page: Page, 
         slide = draw_field(FieldRecipe(width_px=2300, height_px=2300), np.random.default_rng(8))
         upload(page, save(slide.rgb, tmp_path / "slide.png", dpi=(50_800, 50_800)))
         expect(page.locator(".nv-state")).to_contain_text(
-            re.compile(r"[1-8] of 9 tiles done, about \d+ s left"), timeout=120_000
+            re.compile(r"[1-5] of 6 tiles done, about \d+ s left"), timeout=120_000
         )
         page.reload()
-        expect(page.locator(".nv-state")).to_contain_text("of 9 tiles done")
+        expect(page.locator(".nv-state")).to_contain_text("of 6 tiles done")
         app.kill()
         expect(page.locator(".nv-root")).to_have_attribute("data-connected", "no")
         app.start()

@@ -50,6 +50,21 @@ def test_a_mark_that_a_person_changed_has_a_ring_and_a_placed_one_ticks_beyond_i
     assert reach("placed") == pytest.approx(REACH * 20, abs=2)
 
 
+def test_an_imported_nucleus_looks_like_one_of_the_network() -> None:
+    for kind in NucleusClass:
+        assert draw_mark(Look(kind, "imported"), PAPER, 20) == draw_mark(Look(kind), PAPER, 20)
+
+
+def test_what_a_person_changed_is_drawn_over_what_was_imported() -> None:
+    pixels = np.full((40, 40, 3), 255, np.uint8)
+    edited, imported = (NucleusMark(i, 20, 20, 1 - i, 1, None, o, False) for i, o in enumerate(("edited", "imported")))
+    orders = [
+        draw_field(pixels, FieldBox(0, 0, 40, 40), order, 0.5, PAPER)
+        for order in ((edited, imported), (imported, edited))
+    ]
+    assert orders[0] == orders[1]
+
+
 def test_what_is_left_out_is_pale() -> None:
     plain, pale = (np.asarray(draw_mark(Look(0, left_out=out), PAPER, 20))[..., 3].max() for out in (False, True))
     assert pale == pytest.approx(LEFT_OUT_ALPHA * plain, abs=1)

@@ -9,7 +9,7 @@ import pytest
 
 from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.domain.nuclei import NucleusClass
-from nucleus_app.domain.rules import RULES, show_percent
+from nucleus_app.domain.rules import show_percent
 from nucleus_app.reports.case_report import CaseReport, FieldReport, report_to_json
 from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.geojson import report_to_geojson
@@ -36,7 +36,7 @@ def counts_of(field: FieldReport) -> dict[str, int]:
 
 def test_the_pdf_shows_every_number_of_the_case_and_of_each_field(report: CaseReport) -> None:
     pages = read_pdf(render_pdf(report, grey_pixels, sha256="5e" * 32))
-    primary, cutoffs = report.score.primary, RULES[report.sheet.protocol].cutoffs
+    primary, cutoffs = report.score.primary, report.rule.cutoffs
     assert primary
     case = " ".join(pages[: -len(report.fields)])
     assert f"{primary.shown} %" in pages[0]

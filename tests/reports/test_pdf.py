@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import json
+import time
 import unicodedata
 from dataclasses import replace
 
@@ -12,23 +14,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nucleus_app.domain.rules import Rule
 from nucleus_app.domain.sheet import FieldBox, Role
-from nucleus_app.reports.case_report import CaseReport, Signature, VersionOfNetwork
-from nucleus_app.reports.pdf import render_pdf
+from nucleus_app.reports.case_report import CaseReport, Reopening, Signature, VersionOfNetwork
+from nucleus_app.reports.coco import report_to_coco
+from nucleus_app.reports.pdf import SMALLEST_PLACE_MM, place_on_overview, render_pdf
 from nucleus_app.reports.printable import make_printable
+from nucleus_app.reports.printed import print_case
+from nucleus_app.reports.workbook import cases_to_xlsx
 from tests.reports.making import (
     NET_SHEET,
     SIDE_PX,
+    WHOLE,
     breast_report,
     grey_pixels,
     make_field,
+    make_imported,
     make_nuclei,
     make_report,
     net_report,
 )
-from tests.reports.reading import read_pdf
+from tests.reports.reading import read_pdf, read_table, read_xlsx
 
-WHOLE = FieldBox(0, 0, SIDE_PX, SIDE_PX)
 HOSTILE = (
     '#eval("1") $x$ *b* _i_ <l> @ref //c [x] \\u{41} #import "@preview/x:1"', "شيرين דוד (12) 中文 日本語 한국어 ไทย हिन्दी",
     "👩‍🔬🧬 ᚠᚢ 𒀀 \U000f0000 \x00\x07\u202e e\u0301\u0300 क\u0301", "W" * 120, "漢" * 120, "=cmd|' /C calc'!A0", "  ", "\u200d\u200d\ufe0f",
@@ -45,26 +52,65 @@ def net_with(name: str) -> CaseReport:
     version = VersionOfNetwork(name, "ab" * 32, name, (0.1, 0.2, 0.3))
     field = replace(report.fields[0], name=name, image_label=name, mpp_source=name, version=version, warnings=(name,))
     return replace(
-        report, sheet=sheet, fields=(field,), readers=(name,), warnings=(name,), signature=Signature(1, name, "2026-11-24T18:30:00Z", name)
+        report, sheet=sheet, fields=(field,), readers=(name,), warnings=(name,), signature=Signature(name, "2026-11-24T18:30:00Z"),
+        reopened=Reopening(name, name, name),
     )  # fmt: skip
 
 
 def test_a_signed_report_says_by_whom_when_and_of_which_hash() -> None:
     page = read_pdf(render_pdf(net_report(), grey_pixels, sha256="5e" * 32))[0]
     for said in (
-        "SIGNED revision 2",
-        "Dr. Ada Reader",
-        "2026-11-24 18:30 UTC",
-        "One field was of another block.",
+        "SIGNED · Revision 2",
+        "Signed in the app by Dr. Ada Reader, 2026-11-24 18:30 UTC.",
+        "Revision 2. Reopened by Dr. Ben Second on 2026-11-23 09:05 UTC: One field was of another block.",
         "5e" * 32,
     ):
         assert said in page
 
 
 def test_every_page_of_a_draft_says_that_it_is_not_signed() -> None:
-    pages = read_pdf(render_pdf(breast_report(3, signature=None), grey_pixels))
-    assert all("DRAFT not signed" in page for page in pages)
-    assert "SIGNED" not in pages[0]
+    second = breast_report(3, signature=None)
+    first = replace(second, revision=1, reopened=None)
+    for report, badge in ((first, "DRAFT, not signed"), (second, "DRAFT of revision 2, not signed")):
+        pages = read_pdf(render_pdf(report, grey_pixels))
+        assert all(badge in page for page in pages)
+        assert "SIGNED" not in pages[0]
+        assert ("Reopened by Dr. Ben Second" in pages[0]) is (report is second)
+        assert f"Revision {report.revision}." in pages[0]
+
+
+def test_a_frozen_report_prints_the_rule_that_it_was_signed_with() -> None:
+    old = Rule("NET of old", "G1 below 2 %, on the unrounded index.", (2.0, 30.0), "Ki67 hot-spot index")
+    report = replace(net_report(kinds=(40, 960, 0)), rule=old)
+    page = read_pdf(render_pdf(report, grey_pixels))[0]
+    assert "PROTOCOL: NET OF OLD" in page
+    assert "G1 below 2 %, on the unrounded index." in page
+    assert [cut["at"] for cut in print_case(report, None)["score"]["axis"]["cutoffs"]] == [2.0]
+    assert json.loads(report_to_coco(report))["info"]["protocol"] == "NET of old"
+    assert read_table(read_xlsx(cases_to_xlsx([report]))["Cases"])[0]["protocol"] == "NET of old"
+
+
+def test_under_a_hundred_tumour_nuclei_the_number_is_grey_and_the_page_says_why() -> None:
+    def darkest(report: CaseReport) -> int:
+        page = pypdfium2.PdfDocument(render_pdf(report, grey_pixels))[0]
+        number = page.render(scale=2).to_pil().convert("L").crop((110, 330, 300, 390))
+        return int(np.asarray(number).min())
+
+    sparse, plain = net_report(kinds=(4, 70, 8)), net_report()
+    assert darkest(plain) < 40 < 110 < darkest(sparse) < 160
+    assert "Fewer than 100 tumour nuclei: no class." in read_pdf(render_pdf(sparse, grey_pixels))[0]
+
+
+def test_imported_annotations_are_never_called_the_networks() -> None:
+    report = net_report()
+    report = replace(report, fields=(make_imported(report.fields[0]),))
+    case, field = read_pdf(render_pdf(report, grey_pixels))
+    assert f"Imported annotations QuPath import SHA-256 of the file {'cd' * 32}" in case
+    for word in ("Version of the network", "thresholds", "of 530"):
+        assert word not in case
+    assert "Network alone –" in field
+    assert "Nuclei imported annotations" in field
+    assert "Cuts used" not in field
 
 
 def test_page_one_holds_what_a_report_must_hold() -> None:
@@ -144,6 +190,51 @@ def test_the_crop_of_a_field_is_what_its_page_shows() -> None:
     page = pdf[len(pdf) - 1].render(scale=1).to_pil()
     colours = {page.getpixel((x, y)) for x in range(60, 530, 40) for y in range(100, 540, 40)}
     assert all(abs(r - 200) < 12 and abs(b - 40) < 12 for r, _, b in colours)
+
+
+def test_a_box_is_drawn_on_a_small_picture_of_its_whole_image_and_a_whole_image_is_not() -> None:
+    pixels = np.full((SIDE_PX, SIDE_PX, 3), (40, 90, 200), np.uint8)
+    whole, corner = make_field(1, Role.HOT_SPOT, ()), FieldBox(71.5, 71.5, 95.5, 95.5)
+    box = replace(whole, box=corner, is_whole_image=False)
+    mm = 3 * 72 / 25.4
+    for field, has_overview in ((whole, False), (box, True)):
+        page = pypdfium2.PdfDocument(render_pdf(make_report(NET_SHEET, [field]), lambda _: pixels))[1]
+        image = np.asarray(page.render(scale=3).to_pil().convert("RGB")).astype(int)
+        facts = image[round(215 * mm) :]
+        blue = (facts[..., 2] > 170) & (facts[..., 0] < 80)
+        assert blue.any() is np.bool_(has_overview)
+        if has_overview:
+            rows, columns = np.flatnonzero(blue.any(1)), np.flatnonzero(blue.any(0))
+            shown = facts[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+            assert np.array(shown.shape[:2]) / mm == pytest.approx((30, 30), abs=0.8)
+            dark = np.argwhere(shown.sum(2) < 120)
+            assert dark.min(0) / shown.shape[:2] == pytest.approx((0.75, 0.75), abs=0.03)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (49_990, 29_990), (25_000, 7)])
+def test_a_tiny_field_is_seen_on_the_overview_of_a_whole_slide(corner: tuple[int, int]) -> None:
+    x, y = corner
+    box = FieldBox(x - 0.5, y - 0.5, x + 9.5, y + 9.5)
+    field = make_field(1, Role.HOT_SPOT, (), box=box, is_whole_image=False, width_px=50_000, height_px=30_000)
+    overview = place_on_overview(field, "overview.jpg")
+    left, top, width, height = overview.place_mm
+    assert (width, height) == (SMALLEST_PLACE_MM, SMALLEST_PLACE_MM)
+    assert 0 <= left <= overview.width_mm - width
+    assert 0 <= top <= overview.height_mm - height
+    assert overview.width_mm <= 45
+
+
+def test_ten_fields_are_printed_within_five_seconds() -> None:
+    side = 3000
+    pixels = np.random.default_rng(0).integers(0, 255, (side, side, 3), np.uint8)
+    report = breast_report(10)
+    box = FieldBox(99.5, 99.5, 2099.5, 2099.5)
+    fields = tuple(
+        replace(f, width_px=side, height_px=side, box=box, is_whole_image=False) for f in report.fields
+    )  # fmt: skip
+    began = time.process_time()
+    render_pdf(replace(report, fields=fields), lambda _: pixels)
+    assert time.process_time() - began < 5
 
 
 def test_the_file_claims_pdf_a_and_embeds_its_fonts() -> None:

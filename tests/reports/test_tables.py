@@ -14,16 +14,26 @@ from nucleus_app.domain.sheet import FieldBox, Role
 from nucleus_app.reports.case_report import (
     CaseReport,
     NucleusMark,
+    Reopening,
     Signature,
-    hash_report,
     json_to_report,
     report_to_json,
 )
 from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.geojson import report_to_geojson
+from nucleus_app.reports.printed import say_box
 from nucleus_app.reports.tables import guard_cell, report_to_fields_csv, report_to_nuclei_csv
-from nucleus_app.reports.workbook import report_to_xlsx
-from tests.reports.making import NET_SHEET, breast_report, make_field, make_report, net_report
+from nucleus_app.reports.workbook import cases_to_xlsx, report_to_xlsx
+from tests.reports.making import (
+    NET_SHEET,
+    REOPENED,
+    SIGNATURE,
+    breast_report,
+    make_field,
+    make_imported,
+    make_report,
+    net_report,
+)
 from tests.reports.reading import read_csv, read_table, read_xlsx
 
 FINITE = st.floats(0, 1e6, allow_nan=False)
@@ -31,7 +41,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUCLEI = st.lists(
     st.builds(
         NucleusMark, st.integers(0, 10**6) | TEXT, FINITE, FINITE, st.integers(0, 2), st.floats(0, 1), st.none() | st.floats(0, 1),
-        st.sampled_from(["network", "edited", "placed"]), st.booleans(),
+        st.sampled_from(["network", "imported", "edited", "placed"]), st.booleans(),
     ),
     max_size=4,
 )  # fmt: skip
@@ -105,6 +115,47 @@ def test_qupath_gets_annotations_with_uuids_classes_with_colours_and_corners_as_
     assert first["geometry"]["coordinates"] == pytest.approx([nucleus.x_px + 0.5, nucleus.y_px + 0.5])
 
 
+@pytest.mark.parametrize(
+    ("box", "ring"),
+    [
+        (FieldBox(-0.5, -0.5, 999.5, 799.5), [[0, 0], [1000, 0], [1000, 800], [0, 800], [0, 0]]),
+        (FieldBox(99.5, 49.5, 599.5, 449.5), [[100, 50], [600, 50], [600, 450], [100, 450], [100, 50]]),
+        (FieldBox(10, 20.2, 30, 40.7), [[10.5, 20.7], [30.5, 20.7], [30.5, 41.2], [10.5, 41.2], [10.5, 20.7]]),
+    ],
+)
+def test_qupath_gets_a_field_where_the_report_says_that_it_lies(box: FieldBox, ring: list[list[float]]) -> None:
+    field = make_field(1, Role.HOT_SPOT, (), box=box, width_px=1000, height_px=800)
+    feature = json.loads(report_to_geojson(make_report(NET_SHEET, [field]), field.image_id))["features"][0]
+    (drawn,) = feature["geometry"]["coordinates"]
+    assert drawn == ring
+    (left, top), (right, bottom) = drawn[0], drawn[2]
+    assert say_box(box) == f"x {left:g}, y {top:g}, {right - left:g} × {bottom - top:g} px"
+
+
+def test_imported_annotations_have_no_numbers_of_the_network() -> None:
+    report = net_report()
+    report = replace(report, fields=(make_imported(report.fields[0]),))
+    field = read_csv(report_to_fields_csv(report))[0]
+    assert (field["nuclei_from"], field["version"], field["version_sha256"]) == ("imported", "QuPath import", "cd" * 32)
+    assert {field[column] for column in field if column.startswith(("network_", "cut_"))} == {""}
+    nuclei = read_csv(report_to_nuclei_csv(report))
+    assert {row["origin"] for row in nuclei} == {"imported", "edited", "placed"}
+    assert {row["score"] + row["confidence"] for row in nuclei} == {""}
+    cells = read_table(read_xlsx(report_to_xlsx(report))["Nuclei"])
+    assert {cell["score"] for cell in cells} == {None}
+    assert all("score" not in annotation for annotation in json.loads(report_to_coco(report))["annotations"])
+    features = json.loads(report_to_geojson(report, report.fields[0].image_id))["features"]
+    assert all("measurements" not in feature["properties"] for feature in features)
+
+
+def test_the_list_of_cases_says_which_revision_and_why_it_was_reopened() -> None:
+    for signature, state in ((None, "draft, not signed"), (SIGNATURE, "signed")):
+        row = read_table(read_xlsx(cases_to_xlsx([net_report(signature)]))["Cases"])[0]
+        assert (row["state"], row["revision"]) == (state, 2)
+        assert (row["reopened_by"], row["reopened_at"]) == (REOPENED.reader, REOPENED.at)
+        assert row["reopened_because"] == REOPENED.reason
+
+
 def test_a_nucleus_in_two_fields_of_an_image_is_exported_once() -> None:
     report = net_report()
     twice = replace(report, fields=(report.fields[0], replace(report.fields[0], id=2)))
@@ -121,14 +172,19 @@ def test_coco_has_one_visible_keypoint_in_a_tiny_box() -> None:
     assert annotation["bbox"] == pytest.approx([x - 1, y - 1, 2, 2])
 
 
-@given(TEXT, NUCLEI, st.none() | st.builds(Signature, st.integers(1, 99), TEXT, TEXT, TEXT), st.none() | FINITE)
+@given(
+    TEXT,
+    NUCLEI,
+    st.none() | st.builds(Signature, TEXT, TEXT),
+    st.none() | st.builds(Reopening, TEXT, TEXT, TEXT),
+    st.none() | FINITE,
+)
 def test_a_report_goes_to_json_and_back_unchanged(
-    name: str, nuclei: list[NucleusMark], signature: Signature | None, mpp: float | None
+    name: str, nuclei: list[NucleusMark], signature: Signature | None, reopened: Reopening | None, mpp: float | None
 ) -> None:
-    report = replace(TWO_FIELDS, signature=signature)
+    report = replace(TWO_FIELDS, signature=signature, reopened=reopened)
     fields = tuple(replace(f, name=name, nuclei=tuple(nuclei), mpp=mpp) for f in report.fields)
     report = replace(report, fields=fields, readers=(name,), warnings=(name,))
     frozen = report_to_json(report)
     assert json_to_report(frozen) == report
     assert report_to_json(json_to_report(frozen)) == frozen
-    assert hash_report(frozen) == hash_report(report_to_json(report))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from nucleus_app.domain.nuclei import Counts
 from nucleus_app.domain.reviewed import Tally
 from nucleus_app.domain.sheet import CaseSheet, sheet_to_mapping
 from nucleus_app.errors import InvalidCase, NotFound, SignedOff, StaleRevision
-from nucleus_app.reports.case_report import CaseReport, hash_report, report_to_json
+from nucleus_app.reports.case_report import CaseReport, report_to_json
 from nucleus_app.services.case_states import state_to_mapping
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.intake import rename, score_at, take_in
@@ -135,6 +136,37 @@ def test_a_file_name_never_stands_for_a_patient_and_a_typed_label_names_the_case
     assert case.sheet.label == "P-017 liver"
 
 
+def test_an_image_that_is_split_off_or_upgraded_is_named_by_a_pseudonym(
+    workplace: Workplace, case: Folder, tmp_path: Path
+) -> None:
+    second = take_in(workplace, tmp_path / "a.png", "Smith_John.png", case.id)
+    new = split_image(workplace, case.id, case.rev, "", second.id)
+    assert Folder(workplace, new).sheet.label == f"Case {new}"
+
+
+def test_imported_annotations_are_never_called_the_networks(case: Folder, image_id: int) -> None:
+    import_annotations(case.workplace, image_id, POINT, {"Positive": "positive"}, "Dr. B")
+    report, _ = case.desk.report(case.id)
+    field = report.fields[0]
+    assert (field.is_imported, field.network, field.tallies.positive) == (True, None, 1)
+    assert [mark.origin for mark in field.nuclei] == ["imported"]
+
+
+def test_a_full_case_says_so(case: Folder, image_id: int, tmp_path: Path) -> None:
+    case.change(fields=[whole(image_id) | {"id": 2**31 - 1 - n} for n in range(500)])
+    with pytest.raises(InvalidCase, match="500 fields, the most"):
+        take_in(case.workplace, tmp_path / "a.png", "b.png", case.id)
+    case.change(fields=[whole(image_id) | {"id": 2**31 - 1}])
+    take_in(case.workplace, tmp_path / "a.png", "b.png", case.id)  # ids of fields never run out
+    assert [field.id for field in case.sheet.fields] == [2**31 - 1, 1]
+
+
+def test_many_overlaps_are_counted_instead_of_listed(case: Folder, image_id: int) -> None:
+    case.change(fields=[whole(image_id) | {"id": n + 1} for n in range(40)])
+    overlaps = [warning for warning in case.summary().warnings if "overlap" in warning]
+    assert overlaps[3:] == ["777 more pairs of fields overlap."]
+
+
 def test_a_window_that_does_not_know_the_latest_sheet_cannot_overwrite_it(case: Folder) -> None:
     seen = case.rev
     case.change(specimen="liver")
@@ -155,6 +187,8 @@ def test_a_window_that_does_not_know_the_latest_sheet_cannot_overwrite_it(case: 
         ({"mitoses_per_2mm2": -1}, "mitoses"),
         ({"unknown": 1}, "unknown"),
         ({"fields": [{"id": 1, "image": 1}] * 501}, "fields"),
+        ({"fields": [{"id": 1, "image": 1, "box": [30, 0, 5, 9]}]}, "at least 1 px"),
+        ({"fields": [{"id": 1, "image": 1, "box": [5, 0, 5.5, 9]}]}, "at least 1 px"),
     ],
 )
 def test_a_sheet_that_cannot_be_is_refused_and_nothing_changes(
@@ -178,8 +212,8 @@ def test_a_signed_case_is_frozen_under_one_hash(case: Folder, image_id: int, sco
     case.change(specimen="pancreas")
     sha256 = case.sign("Dr. Å  Ω")
     report, signed = case.desk.report(case.id)
-    assert signed == sha256 == hash_report(report_to_json(report))
-    assert (report.signature.reader, report.signature.revision, report.sheet.specimen) == ("Dr. Å Ω", 1, "pancreas")
+    assert signed == sha256 == hashlib.sha256(case.desk.freeze(case.id)).hexdigest()
+    assert (report.signature.reader, report.revision, report.sheet.specimen) == ("Dr. Å Ω", 1, "pancreas")
     assert len(report.fields[0].nuclei) == 4
     for change in (
         lambda: case.reviews.take_edits(scoring_id, body(reclass(0, c=1))),
@@ -197,6 +231,8 @@ def test_a_signed_case_is_frozen_under_one_hash(case: Folder, image_id: int, sco
 
 def test_a_reopened_case_is_the_next_revision_and_says_why(case: Folder, scoring_id: int) -> None:
     first = case.sign()
+    with pytest.raises(InvalidCase, match="needs a name"):
+        reopen(case.workplace, case.id, " ", "why")
     with pytest.raises(InvalidCase, match="needs a reason"):
         reopen(case.workplace, case.id, "Dr. B", "  ")
     reopen(case.workplace, case.id, "Dr. B", "lymphocytes were counted")
@@ -204,7 +240,7 @@ def test_a_reopened_case_is_the_next_revision_and_says_why(case: Folder, scoring
     case.reviews.take_edits(scoring_id, body(reclass(0, c=1)))
     second = case.sign("Dr. B")
     report, _ = case.desk.report(case.id)
-    assert (report.signature.revision, report.signature.reason) == (2, "lymphocytes were counted")
+    assert (report.revision, report.reopened.reader, report.reopened.reason) == (2, "Dr. B", "lymphocytes were counted")
     assert second != first
     assert case.workplace.blobs.get(first)  # what was signed first is kept
     with pytest.raises(StaleRevision, match="not signed"):

@@ -21,12 +21,14 @@ from db.engine import session_scope
 from nucleus_app.domain.edits import Bounds, Region, parse_edit
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.domain.packing import unpack_nuclei
+from nucleus_app.errors import CheckpointError
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.services.child import WorkerChild
 from nucleus_app.services.intake import score_at, take_in
 from nucleus_app.services.roi import ask_for_roi, read_roi
 from nucleus_app.services.scored_images import ScoredImage, get_packed_candidates, get_record, get_scored_image
+from nucleus_app.services.worker import Scorer
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
@@ -76,7 +78,7 @@ def wait_for_steps(
 @pytest.fixture
 def slide(tmp_path: Path) -> Path:
     """A field of six tiles."""
-    image = draw_field(FieldRecipe(width_px=2300, height_px=1200), np.random.default_rng(8))
+    image = draw_field(FieldRecipe(width_px=700, height_px=5200), np.random.default_rng(8))
     Image.fromarray(image.rgb).save(tmp_path / "slide.png")
     return tmp_path / "slide.png"
 
@@ -174,10 +176,7 @@ def wait_for_map(workplace: Workplace, scoring_id: int) -> dict[str, Any]:
     return found
 
 
-def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(
-    database_url: str, settings: Settings, open_at: OpenWorkplace, slide: Path
-) -> None:
-    workplace = open_at(settings, database_url=database_url)
+def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(workplace: Workplace, slide: Path) -> None:
     image = take_in(workplace, slide, "slide.png")
     score_at(workplace, image.id, 0.5)
     worker = start_worker(workplace.settings)
@@ -198,10 +197,10 @@ def test_the_map_of_tumour_survives_a_killed_worker_and_is_a_region(
         worker.wait(timeout=20)
     assert {number: steps[number] for number in finished_before} == finished_before
     assert (found["state"], found["error"]) == ("done", None)
-    assert (found["cells"]["label"], found["cells"]["size"], found["cells"]["columns"]) == ("tumour", 16, 144)
-    region = parse_edit({"op": "region", **found["cells"]}, Bounds(2300, 1200, (0.1, 0.1, 0.1)))
+    assert (found["cells"]["label"], found["cells"]["size"], found["cells"]["columns"]) == ("tumour", 16, 44)
+    region = parse_edit({"op": "region", **found["cells"]}, Bounds(700, 5200, (0.1, 0.1, 0.1)))
     assert isinstance(region, Region)
-    assert sum(region.shape.runs) == 144 * 75
+    assert sum(region.shape.runs) == 44 * 325
     assert ask_for_roi(workplace, case.scoring.id) == found  # nothing is made twice
 
 
@@ -247,6 +246,22 @@ def test_a_job_that_was_tried_too_often_is_given_up(settings: Settings, open_at:
         worker.stdin.close()
         worker.wait(timeout=20)
     assert "more than 5 times and given up" in get_scored_image(workplace, image.id).scoring.error
+
+
+def test_tiles_of_before_an_upgrade_that_cut_images_otherwise_never_make_a_result(
+    workplace: Workplace, shipped: Predictor, tmp_path: Path
+) -> None:
+    field = draw_field(FieldRecipe(width_px=120, height_px=120), np.random.default_rng(1))
+    Image.fromarray(field.rgb).save(tmp_path / "a.png")
+    image = take_in(workplace, tmp_path / "a.png", "a")
+    score_at(workplace, image.id, 0.5)
+    scoring_id = get_scored_image(workplace, image.id).scoring.id
+    scorer = Scorer(workplace, shipped)
+    assert scorer.start(scoring_id) == 1
+    with session_scope(workplace.engine, write=True) as session:
+        session.execute(text("UPDATE scoring SET tiles_total = 4"))
+    with pytest.raises(CheckpointError, match="upgraded while this image was being scored"):
+        scorer.find_in_tile(scoring_id, 0)
 
 
 def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops() -> None:
