@@ -19,7 +19,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.rules import RULES
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
-from tests.e2e.bench import Bench
+from tests.e2e.desk import ZOOM, Desk
 from tests.e2e.pages import wait_scored
 from tests.e2e.running import RunningApp, free_port
 from tests.e2e.seeding import grade_candidates, seed_case
@@ -37,9 +37,6 @@ EDGES = """() => {
     for (let i = Math.round(x) - 6; i <= Math.round(x) + 6; i++) { const w = row[4 * i] * row[4 * i + 3]; sum += w * (i + 0.5); weight += w; }
     return sum / weight - x; };
   return [edge(a.x), edge(b.x)]; }"""
-CHOOSE = """(id) => { const { viewer } = document.querySelector('.nv-root'); viewer.panel.showNotices([]); viewer.choose(id); }"""
-ZOOM = """(zoom) => { const v = document.querySelector('.nv-root').viewer, p = v.osd.viewport;
-  p.goHome(true); p.zoomTo(p.getHomeZoom() * zoom, null, true); v.osd.forceRedraw(); v.draw(); }"""
 
 
 @pytest.fixture(scope="module")
@@ -78,57 +75,6 @@ def desk(page: Page, app: RunningApp, store: Workplace, drawn: LabelledImage) ->
 
 def candidates(drawn: LabelledImage) -> Nuclei:
     return grade_candidates(drawn.nuclei, np.random.default_rng(22))
-
-
-class Desk(Bench):
-    """A page on one image, and the server's view of its case."""
-
-    def open(self) -> Desk:
-        if self.page.url == "about:blank":
-            super().open()
-        else:
-            self.page.evaluate(CHOOSE, self.image)
-        expect(self.root).to_have_attribute("data-open", str(self.image))
-        wait_scored(self.page)
-        self.settled()
-        self.page.evaluate(ZOOM, 1)  # all these images have the same pixels, so the page remembers where one looked
-        self.focus()
-        return self
-
-    @property
-    def case(self) -> int:
-        return int(self.root.get_attribute("data-case") or 0)
-
-    def settled(self) -> None:
-        """All that was done is saved, and the score on the page is of it."""
-        expect(self.root).to_have_attribute("data-case-waiting", "no")
-
-    def state(self) -> dict[str, Any]:
-        self.settled()
-        answer: dict[str, Any] = httpx.get(f"{self.app.url}nucleus/api/cases/{self.case}").json()
-        return answer
-
-    def choose_protocol(self, name: str) -> None:
-        self.page.locator("#protocol").select_option(name)
-        self.settled()
-
-    def shows_primary(self) -> dict[str, Any]:
-        """The page's number is the server's; returns it."""
-        primary: dict[str, Any] = self.state()["score"]["primary"]
-        expect(self.page.locator(".nv-value")).to_have_text(primary["shown"])
-        expect(self.page.locator(".nv-counts")).to_have_text(
-            f"{primary['positive']:,} positive of {primary['tumour']:,} tumour nuclei"
-        )
-        return primary
-
-    def drag_field(self, left: float, top: float, right: float, bottom: float) -> None:
-        n = len(self.state()["sheet"]["fields"])
-        self.focus()
-        self.key("d")
-        self.drag((left, top), (right, bottom))
-        expect(self.root).to_have_attribute("data-tool", "pan")
-        expect(self.page.locator(".nv-fields-list li")).not_to_have_count(n + 2)
-        self.settled()
 
 
 def test_the_select_has_the_protocols_by_their_titles(desk: Desk) -> None:
@@ -438,7 +384,7 @@ def test_annotations_of_qupath_come_in(desk: Desk, page: Page, tmp_path: Path) -
     page.get_by_label("GeoJSON file of QuPath").set_input_files(file)
     expect(page.get_by_label("Positive becomes")).to_have_value("positive")
     expect(page.get_by_label("Negative becomes")).to_have_value("negative")
-    notes = page.locator(".nv-qupath .nv-warnings").inner_text()
+    notes = page.locator(".nv-qupath .nv-import-notes").inner_text()
     assert notes
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator(".nv-info")).to_contain_text(notes)

@@ -18,7 +18,7 @@ export class QuPathImport {
     this.input = el('input', { type: 'file', accept: '.geojson,.json', 'aria-label': 'GeoJSON file of QuPath', onchange: () => this.read() });
     this.status = el('p', { class: 'nv-dialog-doing', role: 'status' });
     this.said = el('p', { class: 'nv-dialog-said', role: 'alert', hidden: true });
-    this.noted = el('ul', { class: 'nv-warnings', hidden: true });
+    this.noted = el('ul', { class: 'nv-import-notes', hidden: true });
     this.table = el('tbody', {});
     this.head = el('table', { hidden: true }, el('thead', {}, el('tr', {}, ...['Class in QuPath', 'Points', 'Areas', 'Becomes'].map((text) => el('th', { scope: 'col' }, text)))), this.table);
     this.title = el('h2', {});
