@@ -46,7 +46,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
                 with gr.Group(elem_id="details"):
                     label = gr.Textbox(
                         label="Image label", max_length=MAX_LABEL, elem_id="label",
-                        info="Shown here only. Replace names by a pseudonym.",
+                        info="Also names the case in its report until you give it another. Use a pseudonym.",
                     )  # fmt: skip
                     mpp = gr.Number(
                         label="Pixel size, µm/px", step=0.001, minimum=0, elem_id="mpp",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -11,14 +12,14 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.rules import RULES
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
-from tests.e2e.bench import Bench
+from tests.e2e.desk import ZOOM, Desk
 from tests.e2e.pages import wait_scored
 from tests.e2e.running import RunningApp, free_port
 from tests.e2e.seeding import grade_candidates, seed_case
@@ -36,9 +37,6 @@ EDGES = """() => {
     for (let i = Math.round(x) - 6; i <= Math.round(x) + 6; i++) { const w = row[4 * i] * row[4 * i + 3]; sum += w * (i + 0.5); weight += w; }
     return sum / weight - x; };
   return [edge(a.x), edge(b.x)]; }"""
-CHOOSE = """(id) => { const { viewer } = document.querySelector('.nv-root'); viewer.panel.showNotices([]); viewer.choose(id); }"""
-ZOOM = """(zoom) => { const v = document.querySelector('.nv-root').viewer, p = v.osd.viewport;
-  p.goHome(true); p.zoomTo(p.getHomeZoom() * zoom, null, true); v.osd.forceRedraw(); v.draw(); }"""
 
 
 @pytest.fixture(scope="module")
@@ -79,57 +77,6 @@ def candidates(drawn: LabelledImage) -> Nuclei:
     return grade_candidates(drawn.nuclei, np.random.default_rng(22))
 
 
-class Desk(Bench):
-    """A page on one image, and the server's view of its case."""
-
-    def open(self) -> Desk:
-        if self.page.url == "about:blank":
-            super().open()
-        else:
-            self.page.evaluate(CHOOSE, self.image)
-        expect(self.root).to_have_attribute("data-open", str(self.image))
-        wait_scored(self.page)
-        self.settled()
-        self.page.evaluate(ZOOM, 1)  # all these images have the same pixels, so the page remembers where one looked
-        self.focus()
-        return self
-
-    @property
-    def case(self) -> int:
-        return int(self.root.get_attribute("data-case") or 0)
-
-    def settled(self) -> None:
-        """All that was done is saved, and the score on the page is of it."""
-        expect(self.root).to_have_attribute("data-case-waiting", "no")
-
-    def state(self) -> dict[str, Any]:
-        self.settled()
-        answer: dict[str, Any] = httpx.get(f"{self.app.url}nucleus/api/cases/{self.case}").json()
-        return answer
-
-    def choose_protocol(self, name: str) -> None:
-        self.page.locator("#protocol").select_option(name)
-        self.settled()
-
-    def shows_primary(self) -> dict[str, Any]:
-        """The page's number is the server's; returns it."""
-        primary: dict[str, Any] = self.state()["score"]["primary"]
-        expect(self.page.locator(".nv-value")).to_have_text(primary["shown"])
-        expect(self.page.locator(".nv-counts")).to_have_text(
-            f"{primary['positive']:,} positive of {primary['tumour']:,} tumour nuclei"
-        )
-        return primary
-
-    def drag_field(self, left: float, top: float, right: float, bottom: float) -> None:
-        n = len(self.state()["sheet"]["fields"])
-        self.focus()
-        self.key("d")
-        self.drag((left, top), (right, bottom))
-        expect(self.root).to_have_attribute("data-tool", "pan")
-        expect(self.page.locator(".nv-fields-list li")).not_to_have_count(n + 2)
-        self.settled()
-
-
 def test_the_select_has_the_protocols_by_their_titles(desk: Desk) -> None:
     titles = desk.page.locator("#protocol option").all_inner_texts()
     assert titles == [rule.title for rule in RULES.values()]
@@ -140,11 +87,15 @@ def test_the_select_has_the_protocols_by_their_titles(desk: Desk) -> None:
 def test_a_net_is_graded_by_ki67_and_mitoses(desk: Desk) -> None:
     desk.choose_protocol("net hot spot")
     desk.shows_primary()
-    expect(desk.page.locator(".nv-badge")).to_have_text(re.compile("^G[123]$"))
+    expect(desk.page.locator(".nv-badge")).to_have_text(re.compile("^Ki67-based G[123]$"))
     expect(desk.page.locator(".nv-class-text")).to_contain_text("Not given: differentiation and mitotic count")
     desk.page.get_by_label("Well differentiated").select_option("yes")
     desk.page.get_by_label("Mitoses per 2 mm²").fill("21")
     expect(desk.page.locator(".nv-badge")).to_have_text("NET G3")
+    desk.page.get_by_label("Mitoses per 2 mm²").fill("1,000")
+    desk.page.get_by_label("Mitoses per 2 mm²").press("Tab")
+    expect(desk.page.get_by_label("Mitoses per 2 mm²")).to_have_value("21")
+    expect(desk.page.locator(".nv-typed-wrong")).to_contain_text("It was not taken")
     desk.page.get_by_label("Count at least").select_option("2000")
     expect(desk.page.locator(".nv-progress")).to_contain_text("of 2,000")
     sheet = desk.state()["sheet"]
@@ -202,7 +153,7 @@ def test_shares_are_summed_and_allot_the_fields(desk: Desk, page: Page) -> None:
     desk.choose_protocol("breast weighted")
     page.get_by_label("low", exact=True).fill("60")
     expect(page.locator(".nv-sum")).to_have_text("60 % of 100 %")
-    page.get_by_label("high", exact=True).fill("40")
+    page.get_by_label("high", exact=True).fill("40 %")
     expect(page.locator(".nv-sum")).to_contain_text("low 2, high 2")
     expect(page.locator("[data-have=low]")).to_have_text("0 of 2")
     for corner in ((150, 250), (150, 500), (520, 250), (520, 500)):
@@ -215,9 +166,14 @@ def test_shares_are_summed_and_allot_the_fields(desk: Desk, page: Page) -> None:
     ]
     expect(page.locator("[data-have=high]")).to_have_text("2 of 2")
     desk.shows_primary()
-    row = page.locator(".nv-fields-list li").last
+    fields = desk.state()["sheet"]["fields"]
+    row = page.locator(".nv-fields-list li").nth(2)
     row.get_by_role("button", name="Remove the field").click()
     expect(page.locator("[data-have=high]")).to_have_text("1 of 2")
+    expect(page.locator(".nv-go").nth(2)).to_be_focused()
+    page.locator(".nv-notice").get_by_role("button", name="Undo").click()
+    expect(page.locator("[data-have=high]")).to_have_text("2 of 2")
+    assert desk.state()["sheet"]["fields"] == fields
     page.get_by_label("high", exact=True).fill("x")
     expect(page.get_by_label("high", exact=True)).to_have_attribute("aria-invalid", "true")
 
@@ -231,6 +187,7 @@ def test_fields_are_renamed_ordered_and_given_roles(desk: Desk, page: Page) -> N
     desk.settled()
     page.get_by_role("button", name="Move up: Edge of the tumour").click()
     desk.settled()
+    expect(page.locator(".nv-go").first).to_be_focused()  # there is no further up
     page.get_by_label("Role of Field 2").select_option("hot spot")
     fields = desk.state()["sheet"]["fields"]
     assert [(field["name"], field["role"]) for field in fields] == [
@@ -256,10 +213,45 @@ def test_the_best_hot_spot_is_chosen_and_the_heat_map_goes_off(desk: Desk, page:
     page.get_by_label("Heat map over the image").uncheck()
     assert not page.evaluate(inked)
     shown = spots.first.locator(".nv-field-counts").inner_text()
-    spots.first.get_by_role("button").click()
+    choose = spots.first.get_by_role("button")
+    choose.click()
     primary = desk.shows_primary()
     assert shown.startswith(f"{primary['positive']:,} of {primary['tumour']:,}")
-    assert desk.state()["sheet"]["fields"][-1]["role"] == "hot spot"
+    expect(choose).to_have_text("✓ chosen")
+    choose.dispatch_event("click")  # does nothing
+    sheet = desk.state()["sheet"]
+    [spot] = [field for field in sheet["fields"] if field["role"] == "hot spot"]
+    page.get_by_label("Count at least").select_option("2000")
+    expect(page.get_by_label("Window of the search").locator("option").last).to_have_text("until 2,000 tumour nuclei")
+
+    left, top, right, bottom = spot["box"]
+    inside = (n for n in desk.counted() if left < n[1] < right and top < n[2] < bottom and n[3] == 0)
+    desk.focus()
+    page.mouse.move(*desk.at(*next(inside)[1:3]))
+    desk.key("x")
+    expect(page.locator(".nv-hot")).to_have_class(re.compile("nv-old"))
+    desk.shows_primary()
+    best = httpx.get(f"{desk.app.url}nucleus/api/images/{desk.image}/hotspots?area_mm2=0.2").json()["spots"][0]
+    expect(spots.first).to_contain_text(f"{best['positive']:,} of {best['tumour']:,}")  # looked for again
+    expect(page.locator(".nv-hot")).not_to_have_class(re.compile("nv-old"))
+
+
+def test_nothing_is_added_while_another_image_is_on_its_way(
+    desk: Desk, page: Page, store: Workplace, drawn: LabelledImage
+) -> None:
+    other = seed_case(store, drawn.rgb, candidates(drawn), "On its way")
+    page.evaluate(
+        """(id) => { const { viewer } = document.querySelector('.nv-root');
+        viewer.choose(id); viewer.desk.add([10, 10, 200, 200]); viewer.desk.addSquare(); viewer.desk.hotSpots.open(); }""",
+        other,
+    )
+    expect(page.locator(".nv-info")).to_have_text(re.compile("The image is still loading"))
+    for image in (desk.image, other):
+        case = httpx.get(f"{desk.app.url}nucleus/api/images/{image}").json()["case"]
+        sheet = httpx.get(f"{desk.app.url}nucleus/api/cases/{case}").json()["sheet"]
+        assert [field["box"] for field in sheet["fields"]] == [None]
+    Desk(page, desk.app, other).open()
+    expect(page.locator(".nv-hot")).to_be_hidden()
 
 
 def test_a_signed_case_is_locked_until_it_is_reopened_with_a_reason(desk: Desk, page: Page) -> None:
@@ -297,23 +289,59 @@ def test_a_signed_case_is_locked_until_it_is_reopened_with_a_reason(desk: Desk, 
 def test_two_windows_never_overwrite_each_other(desk: Desk, browser: Browser) -> None:
     context = browser.new_context(viewport={"width": 1280, "height": 720})
     hers = Desk(context.new_page(), desk.app, desk.image).open()
-    hers.choose_protocol("breast global")
+    hers.choose_protocol("net hot spot")
+    hers.page.get_by_label("Mitoses per 2 mm²").fill("3")
+    hers.settled()
     desk.page.locator(".nv-specimen summary").click()
     desk.page.evaluate(
         "clearTimeout(document.querySelector('.nv-root').viewer.timer)"
-    )  # it has not heard of her change
+    )  # it has not heard of her changes
     desk.page.get_by_label("Block", exact=True).fill("B2")
-    expect(desk.page.locator(".nv-error")).to_contain_text("Another window changed this case")
-    expect(desk.page.locator("#protocol")).to_have_value("breast global")
-    assert desk.state()["sheet"]["block"] == ""
+    expect(desk.page.get_by_label("Mitoses per 2 mm²")).to_have_value("3")
+    sheet = desk.state()["sheet"]
+    assert (sheet["block"], sheet["protocol"], sheet["mitoses_per_2mm2"]) == ("B2", "net hot spot", 3)
+    expect(desk.page.locator(".nv-error")).to_have_count(0)
+
+    desk.page.get_by_role("button", name="0.2 mm² in view").click()
+    hers.page.evaluate("document.querySelector('.nv-root').viewer.refresh()")
+    expect(hers.page.locator(".nv-fields-list li")).to_have_count(2)
+    desk.settled()
+    hers.page.get_by_role("button", name="Remove the field: Hot spot 1").click()
+    hers.settled()
+    desk.page.get_by_label("Name of field 2").fill("Edge")
+    expect(desk.page.locator(".nv-error")).to_contain_text("Not kept: the change of Hot spot 1")
+    expect(desk.page.locator(".nv-fields-list li")).to_have_count(1)
     context.close()
 
 
-def test_what_the_server_did_not_take_yet_is_said_and_sent_later(desk: Desk, page: Page) -> None:
+def test_a_change_whose_answer_was_lost_is_made_once(desk: Desk, page: Page) -> None:
+    sent: list[str] = []
+
+    def lose_the_first(route: Route) -> None:
+        if route.request.method == "PUT" and not sent:
+            sent.append("PUT")
+            route.fetch()  # it reaches the server
+            return route.abort()
+        return route.continue_()
+
+    page.route("**/api/cases/*", lose_the_first)
+    page.get_by_role("button", name="0.2 mm² in view").click()
+    page.get_by_label("Block", exact=True).evaluate("(node) => { node.closest('details').open = true; }")
+    page.get_by_label("Block", exact=True).fill("B7")  # meanwhile
+    expect(page.locator(".nv-case-saved")).to_contain_text("saved ")
+    sheet = desk.state()["sheet"]
+    page.unroute("**/api/cases/*")
+    assert sent
+    assert (len(sheet["fields"]), sheet["block"]) == (1, "B7")
+
+
+def test_what_the_server_did_not_take_yet_is_said_and_sent_by_a_later_page(desk: Desk, page: Page) -> None:
     page.route("**/api/cases/*", lambda route: route.abort())
     page.locator("#protocol").select_option("breast hot spot")
     expect(page.locator(".nv-case-saved")).to_have_text("not saved yet")
+    page.reload()
     page.unroute("**/api/cases/*")
+    expect(page.locator("#protocol")).to_have_value("breast hot spot")
     expect(page.locator(".nv-case-saved")).to_contain_text("saved ")
     assert desk.state()["sheet"]["protocol"] == "breast hot spot"
 
@@ -344,17 +372,25 @@ def test_annotations_of_qupath_come_in(desk: Desk, page: Page, tmp_path: Path) -
 
     file = tmp_path / "annotations.geojson"
     features = [points("Positive", [[100.5, 100.5], [200.5, 300.5]]), points("Negative", [[400.5, 420.5]] * 1)]
-    file.write_text(json.dumps({"type": "FeatureCollection", "features": features}), "utf-8")
+    line = points("Scale", [])
+    line["geometry"] = {"type": "LineString", "coordinates": [[1, 1], [9, 9]]}
+    text = json.dumps({"type": "FeatureCollection", "features": [*features, line]}, indent=1)
+    file.write_text(text.replace('"objectType"', '"area": NaN, "objectType"'), "utf-8")  # as QuPath writes it
     bad = tmp_path / "notes.json"
     bad.write_text("no annotations", "utf-8")
     page.get_by_role("button", name="Import from QuPath…").click()
     page.get_by_label("GeoJSON file of QuPath").set_input_files(bad)
-    expect(page.locator(".nv-dialog-said")).to_contain_text("notes.json is no GeoJSON")
+    expect(page.locator(".nv-dialog-said")).to_contain_text("notes.json: The file is no JSON")
     page.get_by_label("GeoJSON file of QuPath").set_input_files(file)
     expect(page.get_by_label("Positive becomes")).to_have_value("positive")
     expect(page.get_by_label("Negative becomes")).to_have_value("negative")
+    notes = page.locator(".nv-qupath .nv-import-notes").inner_text()
+    assert notes
     page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".nv-info")).to_contain_text(notes)
     expect(page.locator(".nv-counts")).to_have_text("2 positive of 3 tumour nuclei")
+    wait_scored(page)
     assert desk.counts() == (2, 1, 0)
     xy = [n[:2] for n in desk.result()["nuclei"]]
     assert xy == [pytest.approx(place, abs=0.01) for place in ([100, 100], [200, 300], [400, 420])]
+    assert desk.result()["version"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()

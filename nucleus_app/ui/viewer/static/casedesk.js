@@ -1,18 +1,22 @@
 // The case of the open image: keeps its store, shows its parts, and does what they ask for. The viewer tells it what is open.
 
-import { CaseList } from './caselist.js';
-import { CaseStore } from './casestore.js';
+import { CaseList, nameImage } from './caselist.js';
+import { CaseStore, UNSAVED } from './casestore.js';
 import { el } from './element.js';
 import { FieldCard } from './fieldcard.js';
 import { FieldTable } from './fieldtable.js';
 import { HotSpots } from './hotspots.js';
 import { ProtocolForm } from './protocolform.js';
-import { HPF_MM2, addField, isUsed, nameOf, roleForNew, squareAt } from './sheet.js';
+import { isSame } from './changes.js';
+import { show as showKey } from './keys.js';
+import { HPF_MM2, isUsed, nameOf, planField, putField, roleForNew, squareAt } from './sheet.js';
 import { SignOff } from './signoff.js';
 import { SpecimenForm } from './specimen.js';
 import { QuPathImport } from './qupath.js';
 
 export const LOCKED = 'This case is signed off. Reopen it to change it.';
+const LOADING = 'The image is still loading, so nothing was done. Try again in a moment.';
+const REMOVED = 'removed'; // the notice that can bring a field back
 
 export class CaseDesk {
   /** viewer: what is open and what draws; layers: { fields, heat }. */
@@ -22,19 +26,25 @@ export class CaseDesk {
     const onNotice = (kind, text) => this.notice(kind, text);
     this.protocol = new ProtocolForm(edit);
     this.specimen = new SpecimenForm(edit);
-    this.table = new FieldTable({ edit, onGo: (field) => this.go(field), onPoint: (field) => this.point(field?.image === viewer.openId ? field.box : null) });
+    this.table = new FieldTable({
+      edit, onRemove: (id, at, name) => this.remove(id, at, name), onGo: (field) => this.go(field), nameImage: (id) => this.nameImage(id),
+      onPoint: (field) => { layers.fields.pointed = field?.id ?? null; viewer.draw(); },
+    });
     this.hotSpots = new HotSpots(base, {
-      image: () => viewer.openId, target: () => this.store?.sheet?.target ?? 500, onNotice,
+      image: () => viewer.shownImage,
       onHeat: (heat) => { layers.heat.set(heat); viewer.draw(); },
       onPoint: (box) => { layers.fields.spot = box; viewer.draw(); },
-      onChoose: (spot) => this.add(spot.box, 'hot spot'),
+      onChoose: (spot, image) => this.add(spot.box, 'hot spot', image),
+      isField: (spot, image) => Boolean(this.store?.sheet?.fields.some((field) => field.image === image && isSame(field.box, spot.box))),
     });
     this.fields = new FieldCard({
       onWhole: () => this.add(null), onDrag: () => this.drag(), onSquare: () => this.addSquare(), onFind: () => this.hotSpots.open(),
     }, this.table.node, this.hotSpots.node);
-    this.sign = new SignOff(base, { reader: () => viewer.reader(), onReader: (name) => viewer.setReader(name), onSign: () => this.store.act('sign', { digest: this.store.state.digest }), onReopen: (reason) => this.reopen(reason) }, viewer.reader());
+    this.sign = new SignOff(base, {
+      onReader: (name) => viewer.setReader(name), onSign: () => this.store.act('sign', { digest: this.store.state.digest }), onReopen: (reason) => this.reopen(reason),
+    }, viewer.reader());
     this.list = new CaseList(base, { onOpen: (id) => viewer.choose(id), onMove: (brief) => this.move(brief), onSplit: () => this.split() });
-    this.qupath = new QuPathImport(viewer.root, base, { image: () => this.openImage(), reader: () => viewer.reader(), onNotice, onDone: () => viewer.refresh() });
+    this.qupath = new QuPathImport(viewer.root, base, { image: () => this.imageToFill(), reader: () => viewer.reader(), onNotice, onDone: () => viewer.refresh() });
     this.importButton = el('button', { type: 'button', onclick: () => this.qupath.open() }, 'Import from QuPath…');
     this.more = el('section', { class: 'nv-more', 'aria-label': 'Specimen and import' }, this.specimen.node, el('p', { class: 'nv-row nv-import' }, this.importButton));
     window.addEventListener('beforeunload', (event) => { if (this.isUnsaved) event.preventDefault(); });
@@ -60,19 +70,37 @@ export class CaseDesk {
     return sheet.protocol === 'index only' && state.images.length === 1 && sheet.fields.length === 1 && !sheet.fields[0].box && sheet.fields[0].image === this.viewer.openId;
   }
 
-  notice(kind, text) {
-    this.viewer.panel.addNotice(kind, text);
+  notice(kind, text, options) {
+    this.viewer.panel.addNotice(kind, text, options);
   }
 
   /** Whether a change is refused, which is then said. */
   refuses() {
     if (!this.isSigned) return false;
-    if (this.viewer.panel.addNotice('info', LOCKED, true)) this.viewer.say(LOCKED);
+    this.notice('info', LOCKED, { once: true });
+    this.viewer.say(LOCKED);
     return true;
   }
 
-  openImage() {
-    return this.images.find(({ id }) => id === this.viewer.openId) ?? this.viewer.data ?? null;
+  /** The image that something is to be added to; null, and why, where none can be: another one may be on its way. */
+  imageToChange(wanted = this.viewer.shownImage) {
+    if (this.refuses()) return null;
+    const { viewer, store } = this, isThere = wanted !== null && wanted === viewer.shownImage && store?.state?.images.some(({ id }) => id === wanted);
+    if (isThere) return wanted;
+    this.notice('info', LOADING, { once: true });
+    viewer.say(LOADING);
+    return null;
+  }
+
+  imageToFill() {
+    const image = this.imageToChange();
+    return image === null ? null : this.viewer.data;
+  }
+
+  /** An image as the case's warnings number it, with its label. */
+  nameImage(id) {
+    const { images } = this.store.state, i = images.findIndex((image) => image.id === id);
+    return i < 0 ? 'an image' : nameImage(images[i].label, images.length > 1 ? i + 1 : 0);
   }
 
   // What the viewer tells
@@ -82,18 +110,25 @@ export class CaseDesk {
     if (this.store?.id === id) return;
     this.leave();
     if (!id) return this.show();
-    const store = (this.store = new CaseStore(this.base, id, {
+    const waiting = [...this.leaving].find((store) => store.id === id), store = (this.store = waiting ?? this.createStore(id));
+    this.leaving.delete(store);
+    store.reopen();
+    this.show();
+  }
+
+  createStore(id) {
+    const store = new CaseStore(this.base, id, {
       onChange: () => (this.store === store ? this.show() : this.leaving.delete(store.isDirty ? null : store)),
       onNotice: (kind, text) => this.notice(kind, text), reader: () => this.viewer.reader(),
-    }));
-    store.refresh(0);
-    this.show();
+    });
+    return store;
   }
 
   leave() {
     if (!this.store) return;
     const { store } = this;
     this.store = null;
+    this.viewer.panel.dropNotice(REMOVED);
     store.close();
     if (store.isDirty) this.leaving.add(store);
   }
@@ -107,8 +142,9 @@ export class CaseDesk {
   /** The server's lists, every few seconds: another window may have changed the case. */
   onLists(images, briefs) {
     Object.assign(this, { images, briefs });
-    this.list.show(images, briefs, this.viewer.openId);
-    const { state } = this.store ?? {}, brief = briefs.find(({ id }) => id === this.store?.id);
+    const { state } = this.store ?? {}, own = state ? { id: state.id, images: state.images.map(({ id }) => id) } : null;
+    this.list.show(images, briefs, this.viewer.openId, own);
+    const brief = briefs.find(({ id }) => id === this.store?.id);
     if (!state || !brief) return this.store && !state ? this.store.refresh(0) : undefined;
     const isStale = brief.rev !== state.rev || (brief.state === 'signed') !== Boolean(state.signature) || brief.shown !== (state.score.primary?.shown ?? null);
     if (isStale || state.busy) this.store.refresh(0);
@@ -117,24 +153,36 @@ export class CaseDesk {
   /** Corrections are on their way, or were saved, here or elsewhere. */
   onOutbox({ scoring, outbox }) {
     const rev = `${scoring}:${outbox.rev}`;
+    if (outbox.pending) this.hotSpots.onChanged(false);
     if (outbox.pending || rev === this.seen) return this.showSign();
     this.seen = rev;
+    this.hotSpots.onChanged(true);
     this.store?.refresh();
   }
 
   // What the parts ask for
 
-  /** Add a field of the open image; box null: all of it. */
-  add(box, role) {
-    const { store, viewer } = this, image = viewer.openId;
-    if (!store?.state || this.refuses()) return;
-    store.edit((sheet) => {
-      const done = addField(sheet, { image, box, role: this.roleFor(sheet, role) });
-      const gone = done.gone ? ' The whole image gave way: its nuclei would count twice.' : '';
-      viewer.say(`Added: ${box ? done.added.name : 'the whole image'}.${gone}`);
-      if (gone) this.notice('info', `${done.added.name} takes the place of the whole image, whose nuclei would count twice. “Whole image” brings it back.`);
-      return done.sheet;
-    });
+  /** Add a field of the open image; box null: all of it. wanted: the image that the box was found in. */
+  add(box, role, wanted) {
+    const { store, viewer } = this, image = this.imageToChange(wanted);
+    if (image === null) return;
+    const field = planField(store.sheet, { image, box, role: this.roleFor(store.sheet, role) }), { gone } = putField(store.sheet, field);
+    store.edit({ op: 'add', field });
+    viewer.say(`Added: ${box ? field.name : 'the whole image'}.${gone ? ' The whole image gave way: its nuclei would count twice.' : ''}`);
+    if (gone) this.notice('info', `${field.name} takes the place of the whole image, whose nuclei would count twice. “Whole image” brings it back.`);
+  }
+
+  /** Take a field off the sheet; the notice brings the same one back. */
+  remove(id, at, name) {
+    const { store, viewer } = this, field = store.sheet.fields.find((other) => other.id === id);
+    if (!field || this.refuses()) return;
+    store.edit({ op: 'remove', id, name });
+    const undo = () => {
+      if (this.store === store && !this.refuses()) store.edit({ op: 'restore', field, at });
+      viewer.say(`${name} is back.`);
+    };
+    this.notice('info', `Removed ${name}.`, { key: REMOVED, action: ['Undo', undo] });
+    viewer.say(`Removed ${name}.`);
   }
 
   roleFor(sheet, wanted) {
@@ -143,29 +191,26 @@ export class CaseDesk {
   }
 
   drag() {
-    if (this.refuses()) return;
     const { tools } = this.viewer;
+    if (tools.tool !== 'field' && this.imageToChange() === null) return;
     tools.choose(tools.tool === 'field' ? 'pan' : 'field');
     this.viewer.focus();
   }
 
   /** The keyboard's way to a field: a high-power field in the middle of what is seen. */
   addSquare() {
-    const { viewer } = this, box = squareAt(viewer.tools.middle(), HPF_MM2, viewer);
+    const { viewer } = this;
+    if (this.imageToChange() === null) return;
+    const box = squareAt(viewer.tools.middle(), HPF_MM2, viewer);
     if (box) this.add(box);
     else this.notice('info', `The image is smaller than a square of ${HPF_MM2} mm²: count all of it.`);
   }
 
-  point(box) {
-    this.layers.fields.pointed = box;
-    this.viewer.draw();
-  }
-
   /** Open a field's image and bring its box into view. */
   go({ image, box }) {
-    if (image === this.viewer.openId) return this.viewer.fit(box);
+    if (image === this.viewer.shownImage) return this.viewer.fit(box);
     this.target = { image, box };
-    this.viewer.choose(image);
+    if (image !== this.viewer.openId) this.viewer.choose(image);
   }
 
   /** The image that go() opened is there. */
@@ -178,26 +223,36 @@ export class CaseDesk {
   }
 
   async reopen(reason) {
-    await this.store.act('reopen', { reason });
+    const wrong = await this.store.act('reopen', { reason });
     this.viewer.refresh();
+    return wrong;
   }
 
   async split() {
-    const { store, viewer } = this;
-    if (store && !this.refuses() && await store.act('split', { rev: store.state.rev, image: viewer.openId })) viewer.refresh();
+    const { store, viewer } = this, image = this.imageToChange();
+    if (image === null) return;
+    this.tell(await store.act('split', ({ rev }) => ({ rev, image })));
+    viewer.refresh();
   }
 
   /** Into another case: that one's revision is asked for, its list may be seconds old. */
   async move(brief) {
-    if (this.refuses()) return;
-    const image = this.viewer.openId, target = new CaseStore(this.base, brief.id, { onChange() {}, onNotice: (kind, text) => this.notice(kind, text), reader: () => this.viewer.reader() });
+    const { store, viewer } = this, image = this.imageToChange();
+    if (image === null) return;
+    await store.save();
+    if (store.isDirty) return this.tell(UNSAVED);
+    const target = this.createStore(brief.id);
     try {
-      await this.store?.save();
       await target.load();
     } catch {
-      return this.notice('error', 'The server does not answer. Nothing was changed; try again.');
+      return this.tell('The server does not answer. Nothing was changed; try again.');
     }
-    if (await target.act('images', { rev: target.state.rev, images: [image] })) this.viewer.refresh();
+    this.tell(await target.act('images', ({ rev }) => ({ rev, images: [image] })));
+    viewer.refresh();
+  }
+
+  tell(wrong) {
+    if (wrong) this.notice('error', wrong);
   }
 
   // Showing
@@ -211,13 +266,13 @@ export class CaseDesk {
     if (state) {
       this.protocol.show(sheet, state);
       this.specimen.show(sheet, this.isSigned);
-      this.table.show(sheet, state, viewer.openId);
+      this.table.show(sheet, state);
+      this.hotSpots.show(sheet, this.isSigned);
       this.importButton.disabled = this.isSigned;
     }
-    if (state && this.listed !== `${state.id}:${state.digest}`) { // its line in the list is old
-      if (this.listed?.startsWith(`${state.id}:`)) viewer.refresh();
-      this.listed = `${state.id}:${state.digest}`;
-    }
+    const listed = state ? `${state.id}:${state.digest}:${Boolean(state.signature)}` : this.listed;
+    if (listed !== this.listed && this.listed?.startsWith(`${state.id}:`)) viewer.refresh(); // its line in the list is old
+    this.listed = listed;
     this.showFields();
     this.showSign();
     viewer.showNumbers();
@@ -238,7 +293,7 @@ export class CaseDesk {
     if (!state) return;
     this.fields.show(sheet, {
       isSimple: this.isSimple, isSigned: this.isSigned, hasWhole: sheet.fields.some(({ image, box }) => image === open && !box), isScored: viewer.data?.state === 'done' && !viewer.data.refused,
-      hasScale: Boolean(viewer.data?.mpp), tool: viewer.tools.tool, saved: store,
+      hasScale: Boolean(viewer.data?.mpp), tool: viewer.tools.tool, key: showKey(viewer.keys.of('field')[0] ?? ''), saved: store,
     });
   }
 
@@ -246,6 +301,7 @@ export class CaseDesk {
   get shown() {
     const { state } = this.store ?? {};
     if (!state) return null;
-    return { state, isSimple: this.isSimple, isWaiting: this.isWaiting };
+    const { fields } = this.store.sheet, isOfImage = fields.length === 1 && !fields[0].box && fields[0].image === this.viewer.openId;
+    return { state, isSimple: this.isSimple, isOfImage, isWaiting: this.isWaiting };
   }
 }

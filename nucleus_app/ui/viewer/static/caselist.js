@@ -21,10 +21,10 @@ export class CaseList {
       el('p', { class: 'nv-all' }, el('a', { href: `${base}nucleus/api/cases.xlsx`, download: true }, 'All cases as XLSX')));
   }
 
-  /** images: as the server lists them, latest first; cases: their Briefs. */
-  show(images, cases, openId) {
-    this.cases = cases;
-    const shown = JSON.stringify([images, cases, openId]);
+  /** images: as the server lists them, latest first; cases: their Briefs; own: the open case's { id, images }, in its order. */
+  show(images, cases, openId, own) {
+    Object.assign(this, { cases, own, isAll: images.length < LISTED });
+    const shown = JSON.stringify([images, cases, openId, own]);
     if (shown === this.shown) return; // a rebuilt list would lose its place, and the press of a button
     this.shown = shown;
     const scrolled = this.list.scrollTop, focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
@@ -45,17 +45,25 @@ export class CaseList {
       }
       if (listed.has(brief.id)) continue; // stands where its latest image stands
       listed.add(brief.id);
+      const numbers = this.numbersOf(brief);
       rows.push(el('div', { class: 'nv-group-of', role: 'group', 'aria-label': nameOf(brief), 'data-case': brief.id },
         el('div', { class: 'nv-case-line' }, el('span', { class: 'nv-label' }, nameOf(brief)), el('span', { class: 'nv-short' }, resultOf(brief))),
-        ...images.filter((other) => other.case === brief.id).map((other) => this.line(other, openId))));
+        ...images.filter((other) => other.case === brief.id).sort((a, b) => a.id - b.id).map((other) => this.line(other, openId, undefined, numbers.get(other.id)))));
     }
     return rows;
   }
 
-  /** brief: of a case that has this image only; its result is the line's. */
-  line(image, openId, brief) {
+  /** What the case's warnings call its images; of a case that may be longer than the list it is not known. */
+  numbersOf({ id, images }) {
+    const ids = this.own?.id === id ? this.own.images : this.isAll ? [...images].sort((a, b) => a - b) : [];
+    return new Map(ids.map((image, i) => [image, i + 1]));
+  }
+
+  /** brief: of a case that has this image only; its result is the line's. n: the image's number in its case. */
+  line(image, openId, brief, n) {
+    const name = brief && isNamed(brief) && brief.label !== image.label ? `${brief.label} · ${image.label}` : nameImage(image.label, n);
     return el('button', { type: 'button', 'data-id': image.id, 'aria-current': image.id === openId ? 'true' : null, onclick: () => this.handlers.onOpen(image.id) },
-      el('span', { class: 'nv-label' }, image.label), el('span', { class: `nv-short nv-short-${image.state.replaceAll(' ', '-')}` }, image.counts && brief?.shown ? resultOf(brief) : short(image)));
+      el('span', { class: 'nv-label', title: name }, name), el('span', { class: `nv-short nv-short-${image.state.replaceAll(' ', '-')}` }, image.counts && brief?.shown ? resultOf(brief) : short(image)));
   }
 
   /** Where the open image can go. */
@@ -76,11 +84,17 @@ export class CaseList {
   }
 }
 
+/** As the case's warnings number its images, and the label that they leave out. */
+export const nameImage = (label, n) => (n ? `${n} · ${label}` : label);
+
+/** Whether a person gave the case its label. */
+const isNamed = ({ id, label }) => label !== '' && label !== `Case ${id}`;
+
 const nameOf = (brief) => brief.label || `Case ${brief.id}`;
 
 /** Index, class, and a mark when it is signed. */
 function resultOf({ shown, class_name: name, state }) {
-  return [state === 'signed' ? '✓' : '', shown === null ? '–' : `${shown} %`, name ?? ''].filter(Boolean).join(' ');
+  return [state === 'signed' ? '✓' : '', shown === null ? '–' : `${shown} %`, (name ?? '').replace('Ki67-based', 'Ki67')].filter(Boolean).join(' ');
 }
 
 function short(image) {

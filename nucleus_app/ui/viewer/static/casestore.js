@@ -1,20 +1,24 @@
-// One case as the server has it, and the sheet as the reader left it. Her edits show at once and are sent one request at a time; what the
-// server did not take, because another window was faster, she is told.
+// One case as the server has it, and the sheet as the reader left it: her changes on top of the server's sheet. They show at once, are kept
+// in the browser's storage, and are sent one request at a time; when another window was faster, they are made anew on what it left.
 
+import { CaseBox } from './casebox.js';
+import { apply, describe, isSame, merge, replay } from './changes.js';
 import { ask } from './http.js';
 
-const FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 5000, REFRESH_MS = 250;
+const FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 5000, REFRESH_MS = 250, MOST_TRIES = 5;
 export const TYPING_MS = 400;
+const UNSURE = 'The answer of the server did not come. Look whether it happened, then try again.';
+export const UNSAVED = 'Your last change is not saved yet, so this was not done. Try again once it is.';
 
 export class CaseStore {
   /** handlers: onChange(), onNotice(kind, text), reader(). */
   constructor(base, id, handlers) {
-    Object.assign(this, { base, id, handlers, url: `${base}nucleus/api/cases/${id}`, state: null, sheet: null, version: 0, saved: 0 });
-    Object.assign(this, { failing: false, savedAt: null, pause: FIRST_PAUSE_MS, asking: 0, chain: Promise.resolve(), closed: false });
+    Object.assign(this, { base, id, handlers, url: `${base}nucleus/api/cases/${id}`, state: null, sheet: null, changes: [], sent: 0, box: new CaseBox(id) });
+    Object.assign(this, { failing: false, unsure: false, savedAt: null, pause: FIRST_PAUSE_MS, asking: 0, chain: Promise.resolve(), closed: false });
   }
 
   get isDirty() {
-    return this.version !== this.saved;
+    return this.changes.length > 0;
   }
 
   /** Whether the score is not that of what the reader sees yet. */
@@ -45,23 +49,35 @@ export class CaseStore {
     this.handlers.onChange();
   }
 
+  /** Throws where the server does not answer. */
   async load() {
-    if (this.isDirty && this.state) return;
     const state = await ask(this.url);
-    if (this.isDirty && state.rev !== this.state.rev) return; // the next save is refused, and says why
+    if (!this.state) {
+      this.changes = this.box.adopt(state);
+      if (this.isDirty) this.schedule(0);
+    }
     this.take(state);
+    this.unsure = false;
   }
 
+  /** The server's state, with the reader's changes made anew on it; what is in it already need not be sent. */
   take(state) {
-    this.state = state;
-    if (!this.isDirty) this.sheet = state.sheet;
+    const { sheet, kept, lost } = state.signature ? { sheet: state.sheet, kept: [], lost: this.changes.map(describe) } : replay(state, this.changes);
+    const wasDirty = this.isDirty;
+    Object.assign(this, { state, sheet, changes: isSame(sheet, state.sheet) ? [] : kept });
+    if (!this.isDirty) Object.assign(this, { failing: false, pause: FIRST_PAUSE_MS });
+    if (wasDirty && !this.isDirty && !lost.length) this.savedAt = new Date(); // the answer had been lost, not the change
+    this.box.keep(this.changes, state);
+    if (lost.length) this.handlers.onNotice('error', `${state.signature ? 'This case was signed off meanwhile.' : 'Another window changed this case meanwhile.'} Not kept: ${lost.join('; ')}.`);
   }
 
-  /** change: sheet → sheet. Choices are sent at once, typing when it rests. */
+  /** change: of changes.js. Choices are sent at once, typing when it rests. */
   edit(change, delay = 0) {
     if (!this.state || this.isSigned) return;
-    this.sheet = change(this.sheet);
-    this.version++;
+    const merged = this.changes.length > this.sent ? merge(this.changes.at(-1), change) : null;
+    this.changes.splice(merged ? -1 : this.changes.length, 1, change);
+    this.sheet = apply(this.sheet, change);
+    this.box.keep(this.changes, this.state);
     this.schedule(delay);
     this.handlers.onChange();
   }
@@ -77,44 +93,63 @@ export class CaseStore {
   }
 
   async put() {
+    try {
+      for (let tried = 0; this.isDirty && tried < MOST_TRIES; tried++) {
+        if (this.unsure) await this.load(); // it may be there already
+        if (!this.isDirty || await this.send()) return;
+      }
+    } catch (error) {
+      this.unsure = true;
+    }
     if (!this.isDirty) return;
-    const sent = this.version;
+    this.failing = true;
+    this.box.keep(this.changes, this.state);
+    this.schedule(this.pause);
+    this.pause = Math.min(LONGEST_PAUSE_MS, this.pause * 2);
+  }
+
+  /** Returns whether all that was there at the beginning is settled. Throws when no answer came. */
+  async send() {
+    this.sent = this.changes.length;
     try {
       const state = await ask(this.url, { method: 'PUT', body: { rev: this.state.rev, reader: this.handlers.reader(), sheet: this.sheet } });
-      Object.assign(this, { saved: sent, failing: false, pause: FIRST_PAUSE_MS, savedAt: new Date() });
+      this.changes.splice(0, this.sent);
+      Object.assign(this, { failing: false, pause: FIRST_PAUSE_MS, savedAt: new Date() });
       this.take(state);
+      return true;
     } catch (error) {
-      if (error.status >= 400 && error.status < 500) return this.giveUp(error);
-      this.failing = true;
-      this.schedule(this.pause);
-      this.pause = Math.min(LONGEST_PAUSE_MS, this.pause * 2);
+      if (error.status === 409) this.unsure = true;
+      else if (error.status >= 400 && error.status < 500) this.refused(error);
+      else throw error;
+      return !this.unsure;
+    } finally {
+      this.sent = 0;
     }
   }
 
-  /** The server does not take the edit: show what it has. */
-  async giveUp(error) {
-    clearTimeout(this.timer);
-    Object.assign(this, { saved: this.version, failing: false });
-    this.sheet = this.state.sheet;
-    await this.load().catch(() => {});
-    const why = error.status !== 409 ? error.message
-      : this.isSigned ? 'This case was signed off meanwhile. Your last change was not kept.'
-        : 'Another window changed this case meanwhile. It is shown as it is now; your last change was not kept.';
-    this.handlers.onNotice('error', why);
+  /** The server cannot take what was sent: show what it has, with what was changed since. */
+  refused(error) {
+    const gone = this.changes.splice(0, this.sent);
+    this.take(this.state);
+    this.handlers.onNotice('error', `${error.message} Not kept: ${gone.map(describe).join('; ')}.`);
   }
 
-  /** Anything else that a case can be asked for, after what is not saved yet. Returns whether it was done. */
+  /**
+   * Anything else that a case can be asked for, after what is not saved yet. body: of the request, or what makes it of the state then.
+   * Returns what went wrong, '' if nothing did.
+   */
   async act(name, body) {
     await this.save();
+    if (this.isDirty) return UNSAVED;
     try {
-      this.take(await this.queue(() => ask(`${this.url}/${name}`, { method: 'POST', body: { reader: this.handlers.reader(), ...body } })));
-      return true;
+      await this.queue(async () => {
+        const own = typeof body === 'function' ? body(this.state) : body;
+        this.take(await ask(`${this.url}/${name}`, { method: 'POST', body: { reader: this.handlers.reader(), ...own } }));
+      });
+      return '';
     } catch (error) {
-      this.handlers.onNotice('error', error.status ? error.message : 'The server does not answer. Nothing was changed; try again.');
       this.refresh(0);
-      return false;
-    } finally {
-      this.handlers.onChange();
+      return error.status ? error.message : UNSURE;
     }
   }
 
@@ -124,5 +159,11 @@ export class CaseStore {
     this.refreshTimer = undefined;
     this.closed = true;
     this.save();
+  }
+
+  /** Looked at again before all was sent. */
+  reopen() {
+    this.closed = false;
+    this.refresh(0);
   }
 }

@@ -21,6 +21,11 @@ export function refill(host, ...children) {
   after.setSelectionRange(before.selectionStart, before.selectionEnd);
 }
 
+/** A text that a screen reader says anew with every writing: written only where it differs. */
+export function setText(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
 export function button(text, act, attributes = {}) {
   return el('button', { type: 'button', onclick: act, ...attributes }, text);
 }

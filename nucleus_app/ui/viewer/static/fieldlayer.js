@@ -10,12 +10,11 @@ export class FieldLayer {
     Object.assign(this, { fields: [], pointed: null, spot: null });
   }
 
-  /** view: as of the other layers. Fields: [{ n, name, box, isUsed }]; pointed: the box that a list points at; spot: a suggested box. */
+  /** view: as of the other layers. Fields: [{ id, n, name, box, isUsed }]; pointed: the id of the one that a list points at; spot: a suggested box. */
   draw(view) {
     const g = clearLayer(this.canvas, view);
     g.scale(view.ratio, view.ratio);
-    for (const field of this.fields) this.frame(g, view, field.box, `${field.n}  ${field.name}`, field.isUsed ? '#ffffff' : '#c4c9d1', field.box === this.pointed ? 3 : 1.5);
-    if (this.pointed && !this.fields.some(({ box }) => box === this.pointed)) this.frame(g, view, this.pointed, '', '#ffffff', 3);
+    for (const field of this.fields) this.frame(g, view, field.box, `${field.n}  ${field.name}`, field.isUsed ? '#ffffff' : '#c4c9d1', field.id === this.pointed ? 3 : 1.5);
     if (this.spot) this.frame(g, view, this.spot, '', '#ffb000', 2.5, [7, 4]);
   }
 

@@ -43,6 +43,11 @@ export class HeatLayer {
     if (!this.heat) return;
     const scale = view.scale * view.ratio, { size_px: size, columns, rows } = this.heat;
     g.imageSmoothingEnabled = false;
+    g.save();
+    g.beginPath();
+    g.rect(view.x * view.ratio, view.y * view.ratio, view.imageWidth * scale, view.imageHeight * scale); // its last squares reach over the edge
+    g.clip();
     g.drawImage(this.picture, view.x * view.ratio, view.y * view.ratio, columns * size * scale, rows * size * scale);
+    g.restore();
   }
 }

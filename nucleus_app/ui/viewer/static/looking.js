@@ -3,7 +3,7 @@
 import { NOUNS } from './palettes.js';
 import { ABSENT } from './points.js';
 
-const CLOSE_PX_PER_UM = 5, ROOM = 1.25;
+const CLOSE_PX_PER_UM = 5, ROOM = 1.25, MARK_UM = 2.6;
 
 /** Show the next or previous doubtful nucleus, and say what it is. */
 export function walk(viewer, step) {
@@ -35,4 +35,13 @@ export function fit({ osd: { viewport, world } }, box) {
   if (!box || !item) return viewport.goHome(true);
   const [left, top, right, bottom] = box, width = right - left, height = bottom - top, spare = (ROOM - 1) / 2;
   viewport.fitBounds(item.imageToViewportRectangle(left + 0.5 - width * spare, top + 0.5 - height * spare, width * ROOM, height * ROOM), true);
+}
+
+/** Where the image lies on the screen: what every layer draws by. item: OpenSeadragon's. */
+export function viewOf({ osd: { viewport }, mpp, width, height }, item) {
+  const size = viewport.getContainerSize();
+  const origin = viewport.pixelFromPoint(item.imageToViewportCoordinates(0, 0), true);
+  const far = viewport.pixelFromPoint(item.imageToViewportCoordinates(1000, 0), true);
+  const scale = (far.x - origin.x) / 1000, radius = Math.max(1.2, Math.min(9, (MARK_UM / mpp) * scale));
+  return { width: size.x, height: size.y, ratio: window.devicePixelRatio || 1, scale, x: origin.x, y: origin.y, radius, imageWidth: width, imageHeight: height };
 }

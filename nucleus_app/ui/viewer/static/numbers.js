@@ -13,3 +13,15 @@ export function when(iso) {
   const at = new Date(iso), two = (n) => String(n).padStart(2, '0');
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
+
+/**
+ * What was typed as a number from 0 to most: { value } (null for nothing), or { hint: what is wrong }. A comma is a decimal mark, but
+ * 1,000 could be either; unit: a sign that may follow.
+ */
+export function readNumber(typed, most, unit = '') {
+  const text = typed.trim(), bare = unit && text.endsWith(unit) ? text.slice(0, -unit.length).trim() : text;
+  if (bare === '') return text === '' ? { value: null } : { hint: 'A number is missing.' };
+  if (most >= 1000 && /^\d{1,3},\d{3}$/.test(bare)) return { hint: `${bare} can be read in two ways: write ${bare.replace(',', '')} or ${bare.replace(',', '.')}.` };
+  const value = /^(\d+[.,]?\d*|[.,]\d+)$/.test(bare) ? Number(bare.replace(',', '.')) : NaN;
+  return value <= most ? { value } : { hint: `“${text}” is no number from 0 to ${number(most)}.` };
+}

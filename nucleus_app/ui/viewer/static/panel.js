@@ -1,7 +1,7 @@
 // The panel beside the image: the score of the case and of the open image, its fields, legend, review, report, list of cases.
 // Every text from outside goes in by textContent.
 
-import { el } from './element.js';
+import { button, el } from './element.js';
 import { number, percent, range } from './numbers.js';
 import { PALETTES, TITLES, drawMark } from './palettes.js';
 import { CLASSES } from './points.js';
@@ -9,6 +9,7 @@ import { ReviewPanel } from './reviewpanel.js';
 import { describeSignature } from './signoff.js';
 import { describeMore, describeScore, listWarnings } from './verdict.js';
 
+const IMPORT = 'QuPath import'; // the version's name of annotations that were brought in
 const RESEARCH_USE_ONLY = 'For research use only. Not for use in diagnostic procedures.';
 
 /** What is going on with a case, in one sentence, and how far it is (0..1, or null). */
@@ -43,12 +44,18 @@ export class Panel {
     for (const { kind, text } of notices) this.addNotice(kind, text);
   }
 
-  /** once: not while the same is shown already. Returns whether it was added. */
-  addNotice(kind, text, once = false) {
-    if (once && [...this.notices.children].some((node) => node.firstChild.textContent === text)) return false;
-    this.notices.append(el('div', { class: `nv-notice nv-${kind}` }, el('span', {}, text),
-      el('button', { type: 'button', title: 'Dismiss', 'aria-label': 'Dismiss', onclick: (e) => e.target.parentNode.remove() }, '×')));
-    return true;
+  /** once: in place of the same text; key: of an earlier one with the same key; action: [text, what a button does]. */
+  addNotice(kind, text, { once = false, key = once ? text : '', action } = {}) {
+    if (key) this.dropNotice(key);
+    const node = el('div', { class: `nv-notice nv-${kind}`, 'data-notice': key || null }, el('span', {}, text),
+      action ? button(action[0], () => { node.remove(); action[1](); }, { class: 'nv-notice-act' }) : null,
+      button('×', () => node.remove(), { class: 'nv-notice-off', title: 'Dismiss', 'aria-label': 'Dismiss' }));
+    this.notices.append(node);
+    this.notices.scrollTop = this.notices.scrollHeight;
+  }
+
+  dropNotice(key) {
+    for (const node of [...this.notices.children]) if (node.dataset.notice === key) node.remove();
   }
 
   /** Whether there is something to review. */
@@ -69,13 +76,14 @@ export class Panel {
     const image = isOne ? [...this.progress(data), ...this.result(data)] : this.progress(data), warnings = isOne ? [...new Set([...data.warnings, ...(state?.warnings ?? [])])] : state.warnings;
     const scale = el('p', { class: 'nv-scale' }, `${number(data.width_px)} × ${number(data.height_px)} px`, data.mpp === null ? ', pixel size unknown' : ` at ${data.mpp.toPrecision(3)} µm/px (${data.mpp_source})`,
       data.version ? el('span', { class: 'nv-version', title: data.version.sha256 }, ` · ${data.version.name} ${data.version.sha256.slice(0, 8)}`) : null);
-    const rule = state ? keepOpen(this.below, describeMore(state)) : [];
     this.verdict.replaceChildren(...image, ...(isOne ? [] : describeScore(state).filter(Boolean)));
-    this.verdict.classList.toggle('nv-waiting', !isOne && shown.isWaiting);
-    this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale] : []), ...rule].filter(Boolean));
+    this.verdict.classList.toggle('nv-waiting', !isOne && (shown.isWaiting || state.busy));
+    const below = JSON.stringify([isOne, data.id, data.mpp, data.version, warnings, state?.id, state?.score, state?.rule]);
+    if (below !== this.shownBelow) this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale] : []), ...(state ? keepOpen(this.below, describeMore(state)) : [])].filter(Boolean));
+    this.shownBelow = below;
     this.about.hidden = isOne;
     if (!isOne) this.about.replaceChildren(el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...this.line(data), scale);
-    this.showLegend(data.counts);
+    this.showLegend(data.counts, isOne || shown.isOfImage);
   }
 
   /** What is going on with the open image. */
@@ -111,16 +119,17 @@ export class Panel {
   }
 
   /** What was done by hand, and what the network alone had counted. */
-  changes({ left_out: leftOut, edited, placed, deleted, network_counts: network }) {
-    const changed = [[edited, 'classed or moved'], [placed, 'added'], [deleted, 'removed'], [leftOut, 'left out by regions']].filter(([n]) => n);
+  changes({ left_out: leftOut, edited, placed, deleted, network_counts: network, version }) {
+    const isImport = version?.name === IMPORT, changed = [[edited, 'classed or moved'], [placed, 'added'], [deleted, 'removed'], [leftOut, 'left out by regions']].filter(([n]) => n);
     if (!changed.length) return [];
-    const own = network && network.positive + network.negative ? ` Network alone: ${number(network.positive)} of ${number(network.positive + network.negative)}.` : '';
+    const own = network && network.positive + network.negative ? ` ${isImport ? 'As imported' : 'Network alone'}: ${number(network.positive)} of ${number(network.positive + network.negative)}.` : '';
     return [el('p', { class: 'nv-changed' }, `By hand: ${changed.map(([n, what]) => `${number(n)} ${what}`).join(', ')}.${own}`)];
   }
 
-  /** Built anew only for another palette: else a select would lose the focus with every count. */
-  showLegend(counts) {
+  /** Built anew only for another palette: else a select would lose the focus with every count. isAll: the score is of the same nuclei. */
+  showLegend(counts, isAll) {
     if (this.legendOf !== this.palette) this.buildLegend();
+    this.legendTitle.hidden = isAll;
     this.numbers.forEach((node, kind) => { node.textContent = counts ? number(counts[CLASSES[kind]]) : ''; });
   }
 
@@ -134,10 +143,11 @@ export class Panel {
       const box = el('input', { type: 'checkbox', 'data-class': slug, checked: this.shown[kind], onchange: (e) => { this.shown[kind] = e.target.checked; this.handlers.onToggle(kind, e.target.checked); } });
       return el('label', { class: 'nv-class' }, box, swatch, el('span', {}, TITLES[kind]), this.numbers[kind]);
     });
+    this.legendTitle ??= el('h3', { hidden: true }, 'In the open image');
     this.select ??= el('select', { 'aria-label': 'Palette', onchange: (e) => this.changePalette(e.target.value) },
       ...Object.entries(PALETTES).map(([name, { title }]) => el('option', { value: name, selected: name === this.palette }, title)));
     const isFocused = document.activeElement === this.select;
-    this.legend.replaceChildren(...rows, this.select);
+    this.legend.replaceChildren(this.legendTitle, ...rows, this.select);
     if (isFocused) this.select.focus();
   }
 

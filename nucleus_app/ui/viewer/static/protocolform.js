@@ -1,6 +1,7 @@
 // What a reader chooses and fills in so that fields become a score: the protocol, and what it asks for.
 
-import { el, refill } from './element.js';
+import { el, refill, setText } from './element.js';
+import { number, readNumber } from './numbers.js';
 import { CATEGORIES, PROTOCOLS, isGlobal, isHotSpot, sumShares } from './sheet.js';
 import { TYPING_MS } from './casestore.js';
 
@@ -8,62 +9,73 @@ const ANSWERS = [['', 'not given'], ['yes', 'yes'], ['no', 'no']];
 const MOST_MITOSES = 10_000, TARGETS = [500, 2000];
 
 export class ProtocolForm {
-  /** edit(sheet → sheet, delay). */
+  /** edit(change, delay). */
   constructor(edit) {
-    Object.assign(this, { edit, shown: '' });
-    this.select = el('select', { id: 'protocol', onchange: () => edit((sheet) => ({ ...sheet, protocol: this.select.value })) },
+    Object.assign(this, { edit, shown: '', fills: [] });
+    this.select = el('select', { id: 'protocol', onchange: () => this.set({ protocol: this.select.value }) },
       ...Object.entries(PROTOCOLS).map(([name, title]) => el('option', { value: name }, title)));
     this.node = el('label', { class: 'nv-protocol' }, el('span', {}, 'Protocol'), this.select);
+    this.hint = el('p', { class: 'nv-typed-wrong', role: 'alert', hidden: true });
     this.inputs = el('fieldset', { class: 'nv-asks', 'aria-label': 'What the protocol asks for' });
   }
 
+  set(values) {
+    this.edit({ op: 'set', values });
+  }
+
   show(sheet, state) {
-    const locked = Boolean(state.signature);
-    this.select.value = sheet.protocol;
+    const locked = Boolean(state.signature), { protocol } = sheet;
+    this.sheet = sheet;
+    this.select.value = protocol;
     this.select.disabled = this.inputs.disabled = locked;
-    const allotted = state.score.allotted, counts = state.fields.map(({ role }) => role);
-    // What she types is in the node already: built anew only for what she does not type.
-    const shown = JSON.stringify([state.id, sheet.protocol, sheet.well_differentiated, sheet.target, document.activeElement?.closest('.nv-asks') === this.inputs ? null : [sheet.mitoses_per_2mm2, sheet.shares]]);
-    this.inputs.hidden = sheet.protocol === 'index only';
-    if (shown !== this.shown) refill(this.inputs, ...this.build(sheet));
+    this.inputs.hidden = protocol === 'index only';
+    const shown = `${state.id}:${protocol}`;
+    if (shown !== this.shown) this.build(protocol);
     this.shown = shown;
-    if (isGlobal(sheet.protocol)) this.showShares(sheet.shares, allotted, counts);
+    for (const fill of this.fills) fill(sheet);
+    if (isGlobal(protocol)) this.showShares(sheet.shares, state.score.allotted, state.fields.map(({ role }) => role));
   }
 
-  build(sheet) {
+  /** Inputs of a protocol; this.fills puts a sheet's values into those that nobody types in. */
+  build(protocol) {
     const parts = [];
-    if (sheet.protocol === 'net hot spot') parts.push(this.grade(sheet), this.mitoses(sheet));
-    if (isHotSpot(sheet.protocol)) parts.push(this.target(sheet));
-    if (isGlobal(sheet.protocol)) parts.push(this.shares(sheet));
-    return parts;
+    this.fills = [];
+    if (protocol === 'net hot spot') parts.push(this.grade(), this.mitoses());
+    if (isHotSpot(protocol)) parts.push(this.target());
+    this.say('');
+    refill(this.inputs, isGlobal(protocol) ? this.shares() : el('div', { class: `nv-asked nv-asked-${parts.length}` }, ...parts), this.hint);
   }
 
-  grade({ well_differentiated: said }) {
-    const chosen = said === null ? '' : said ? 'yes' : 'no';
-    const select = el('select', { id: 'differentiated', 'data-key': 'differentiated', onchange: (e) => this.edit((sheet) => ({ ...sheet, well_differentiated: e.target.value ? e.target.value === 'yes' : null })) },
-      ...ANSWERS.map(([value, text]) => el('option', { value, selected: value === chosen }, text)));
-    return row('Well differentiated', select);
+  grade() {
+    const select = el('select', { id: 'differentiated', 'data-key': 'differentiated', onchange: (e) => this.set({ well_differentiated: e.target.value ? e.target.value === 'yes' : null }) },
+      ...ANSWERS.map(([value, text]) => el('option', { value }, text)));
+    this.fills.push(({ well_differentiated: said }) => { select.value = said === null ? '' : said ? 'yes' : 'no'; });
+    return ask('Well differentiated', select);
   }
 
-  mitoses({ mitoses_per_2mm2: n }) {
-    const input = el('input', { type: 'text', inputmode: 'decimal', id: 'mitoses', 'data-key': 'mitoses', value: n ?? '', placeholder: 'not given', autocomplete: 'off' });
-    return row('Mitoses per 2 mm²', this.onNumber(input, MOST_MITOSES, (value) => (sheet) => ({ ...sheet, mitoses_per_2mm2: value })));
+  mitoses() {
+    const input = el('input', { type: 'text', inputmode: 'decimal', id: 'mitoses', 'data-key': 'mitoses', placeholder: 'not given', autocomplete: 'off' });
+    return ask('Mitoses per 2 mm²', this.onNumber(input, { most: MOST_MITOSES, get: (sheet) => sheet.mitoses_per_2mm2 ?? '', change: (value) => ({ op: 'set', values: { mitoses_per_2mm2: value } }) }));
   }
 
-  target({ target }) {
-    const select = el('select', { id: 'target', 'data-key': 'target', onchange: (e) => this.edit((sheet) => ({ ...sheet, target: Number(e.target.value) })) },
-      ...[...new Set([...TARGETS, target])].map((n) => el('option', { value: n, selected: n === target }, `${n.toLocaleString('en-US')} tumour nuclei`)));
-    return row('Count at least', select);
+  target() {
+    const select = el('select', { id: 'target', 'data-key': 'target', title: 'Tumour nuclei to count', onchange: (e) => this.set({ target: Number(e.target.value) }) });
+    this.fills.push(({ target }) => {
+      if (![...select.options].some(({ value }) => Number(value) === target)) select.replaceChildren(...[...new Set([...TARGETS, target])].map((n) => el('option', { value: n }, number(n))));
+      select.value = target;
+    });
+    return ask('Count at least', select);
   }
 
-  shares({ shares }) {
+  shares() {
     this.total = el('p', { class: 'nv-sum', role: 'status' });
+    this.have = new Map(CATEGORIES.map((category) => [category, el('small', { 'data-have': category })]));
     return el('div', { class: 'nv-shares', role: 'group', 'aria-label': 'Share of the invasive tumour area in each category, percent' },
       el('p', {}, 'Share of the tumour area, %'),
       el('div', { class: 'nv-four' }, ...CATEGORIES.map((category) => {
-        const input = el('input', { type: 'text', inputmode: 'decimal', 'data-key': `share-${category}`, 'data-share': category, 'aria-label': category, value: shares?.[category] || '', placeholder: '0', autocomplete: 'off' });
-        this.onNumber(input, 100, (value) => (sheet) => ({ ...sheet, shares: wholeOrNull({ ...sheet.shares, [category]: value ?? 0 }) }));
-        return el('label', {}, el('span', {}, category), input, el('small', { 'data-have': category }));
+        const input = el('input', { type: 'text', inputmode: 'decimal', 'data-key': `share-${category}`, 'data-share': category, 'aria-label': category, placeholder: '0', autocomplete: 'off' });
+        this.onNumber(input, { most: 100, unit: '%', get: (sheet) => sheet.shares?.[category] || '', change: (value) => ({ op: 'share', category, value: value ?? 0 }) });
+        return el('label', {}, el('span', {}, category), input, this.have.get(category));
       })),
       this.total);
   }
@@ -74,32 +86,42 @@ export class ProtocolForm {
     const asked = isWhole ? new Map(allotted) : new Map();
     this.total.className = `nv-sum${isWhole || !shares ? '' : ' nv-wrong'}`;
     const plan = [...asked].map(([category, n]) => `${category} ${n}`).join(', ');
-    this.total.textContent = !shares ? 'Estimate the shares at low power; fields are allotted by them.'
-      : isWhole ? `100 %. Fields to count: ${plan || '…'}.` : `${sum} % of 100 %`;
-    for (const category of CATEGORIES) {
-      const node = this.inputs.querySelector(`[data-have="${category}"]`), need = asked.get(category), have = counts.filter((role) => role === category).length;
-      node.textContent = need ? `${have} of ${need}` : '';
+    setText(this.total, !shares ? 'Estimate the shares at low power; fields are allotted by them.'
+      : isWhole ? `100 %. Fields to count: ${plan || '…'}.` : `${sum} % of 100 %`);
+    for (const [category, node] of this.have) {
+      const need = asked.get(category), have = counts.filter((role) => role === category).length;
+      setText(node, need ? `${have} of ${need}` : '');
       node.className = need && have >= need ? 'nv-done' : '';
     }
   }
 
-  /** A text field for a number from 0 to most; empty is null. What is no such number is marked, and not sent. */
-  onNumber(input, most, change) {
+  /** A text field for a number. What is none is marked, told, and not sent; left so, the field shows what counts again. */
+  onNumber(input, { most, unit, get, change }) {
+    const fill = (sheet) => {
+      if (input === document.activeElement) return;
+      input.value = get(sheet);
+      input.removeAttribute('aria-invalid');
+    };
     input.addEventListener('input', () => {
-      const text = input.value.trim().replace(',', '.'), value = text === '' ? null : Number(text);
-      const isWrong = value !== null && !(value >= 0 && value <= most);
-      input.setAttribute('aria-invalid', isWrong);
-      if (!isWrong) this.edit(change(value), TYPING_MS);
+      const { value, hint } = readNumber(input.value, most, unit);
+      input.setAttribute('aria-invalid', Boolean(hint));
+      this.say(hint ?? '');
+      if (!hint) this.edit(change(value), TYPING_MS);
     });
+    input.addEventListener('blur', () => {
+      if (input.getAttribute('aria-invalid') === 'true') this.say(`${this.hint.textContent} It was not taken.`);
+      setTimeout(() => fill(this.sheet)); // the focus is elsewhere then
+    });
+    this.fills.push(fill);
     return input;
+  }
+
+  say(text) {
+    setText(this.hint, text);
+    this.hint.hidden = !text;
   }
 }
 
-function wholeOrNull(shares) {
-  const all = Object.fromEntries(CATEGORIES.map((category) => [category, shares[category] ?? 0]));
-  return sumShares(all) === 0 ? null : all;
-}
-
-function row(text, input) {
-  return el('label', { class: 'nv-ask' }, el('span', {}, text), input);
+function ask(text, input) {
+  return el('label', { class: 'nv-above' }, el('span', {}, text), input);
 }

@@ -1,5 +1,6 @@
 // Bringing annotations of QuPath in: which of its classes is what here, then the import, which is a scoring like any other.
 
+import { authorId } from './box.js';
 import { button, el } from './element.js';
 import { ask } from './http.js';
 import { number } from './numbers.js';
@@ -7,20 +8,27 @@ import { number } from './numbers.js';
 const POINT_TARGETS = { positive: 'Immunopositive tumour', negative: 'Immunonegative tumour', other: 'Non-tumour' };
 const AREA_TARGETS = { tumour: 'Tumour region', 'non-tumour': 'Non-tumour region', exclude: 'Excluded region', reviewed: 'Reviewed area' };
 const HINT = 'In QuPath: File, Export objects as GeoJSON. The import takes the place of the network’s nuclei; “Score” on the left brings those back.';
+const TIMEOUT_MS = 5 * 60_000; // large files take minutes
+const NO_ANSWER = 'The answer of the server did not come.';
 
 export class QuPathImport {
   /** handlers: image() → { id, label } or null, reader(), onDone(), onNotice(kind, text). */
   constructor(host, base, handlers) {
-    Object.assign(this, { base, handlers, file: null });
+    Object.assign(this, { base, handlers, notes: [], turn: 0 });
     this.input = el('input', { type: 'file', accept: '.geojson,.json', 'aria-label': 'GeoJSON file of QuPath', onchange: () => this.read() });
-    this.said = el('p', { class: 'nv-dialog-said', role: 'alert' });
+    this.status = el('p', { class: 'nv-dialog-doing', role: 'status' });
+    this.said = el('p', { class: 'nv-dialog-said', role: 'alert', hidden: true });
+    this.noted = el('ul', { class: 'nv-import-notes', hidden: true });
     this.table = el('tbody', {});
     this.head = el('table', { hidden: true }, el('thead', {}, el('tr', {}, ...['Class in QuPath', 'Points', 'Areas', 'Becomes'].map((text) => el('th', { scope: 'col' }, text)))), this.table);
     this.title = el('h2', {});
     this.go = button('Import', () => this.send(), { class: 'nv-main', disabled: true });
+    this.cancel = button('Cancel', () => this.node.close());
     this.node = el('dialog', { class: 'nv-sheet nv-qupath', 'aria-label': 'Import from QuPath' }, this.title, el('p', { class: 'nv-hint' }, HINT), this.input, this.said,
-      el('div', { class: 'nv-sheet-rows' }, this.head), el('p', { class: 'nv-sheet-buttons' }, this.go, button('Cancel', () => this.node.close())));
+      el('div', { class: 'nv-sheet-rows' }, this.head), this.noted, this.status, el('p', { class: 'nv-sheet-buttons' }, this.go, this.cancel));
     this.node.addEventListener('keydown', (event) => event.stopPropagation()); // the viewer's keys are not meant here
+    this.node.addEventListener('cancel', (event) => { if (this.cancel.disabled) event.preventDefault(); });
+    this.node.addEventListener('close', () => this.turn++);
     host.append(this.node);
   }
 
@@ -30,31 +38,51 @@ export class QuPathImport {
     this.title.textContent = `Import from QuPath into ${this.image.label}`;
     this.input.value = '';
     this.reset('');
+    this.setBusy('');
     this.node.showModal();
   }
 
   reset(said) {
-    this.said.textContent = said;
+    this.say(said);
+    this.note([]);
     this.head.hidden = this.go.disabled = true;
     this.table.replaceChildren();
   }
 
+  say(text) {
+    this.said.textContent = text;
+    this.said.hidden = !text;
+  }
+
+  note(notes) {
+    this.notes = notes;
+    this.noted.hidden = !notes.length;
+    this.noted.replaceChildren(...notes.map((text) => el('li', {}, text)));
+  }
+
+  /** text: what is going on, or '' when nothing is. Once the file travels there is no way back. */
+  setBusy(text, isSending = false) {
+    this.status.textContent = text;
+    this.input.disabled = this.cancel.disabled = isSending;
+  }
+
   async read() {
-    const [file] = this.input.files;
+    const [file] = this.input.files, turn = ++this.turn;
     if (!file) return;
     this.reset('');
+    this.setBusy('Reading the file…');
     try {
-      this.text = await file.text();
-      JSON.parse(this.text); // told here, plainly, before it travels
-    } catch {
-      return this.reset(`${file.name} is no GeoJSON. ${HINT}`);
-    }
-    try {
-      const { classes } = await ask(`${this.base}nucleus/api/images/${this.image.id}/qupath/classes`, { method: 'POST', text: this.text });
+      const text = await file.text();
+      const { classes, notes } = await ask(`${this.base}nucleus/api/images/${this.image.id}/qupath/classes`, { method: 'POST', text, timeout: TIMEOUT_MS });
+      if (turn !== this.turn) return; // another file, or none any more
+      this.text = text;
       this.show(classes);
+      this.note(notes);
     } catch (error) {
-      this.reset(error.status ? error.message : 'The server does not answer. Try again.');
+      if (turn !== this.turn) return;
+      this.reset(error.status ? `${file.name}: ${error.message}` : error.name === 'NotReadableError' ? `${file.name} cannot be read. Choose it again.` : `${NO_ANSWER} Try again.`);
     }
+    this.setBusy('');
   }
 
   show(classes) {
@@ -70,18 +98,21 @@ export class QuPathImport {
 
   async send() {
     const mapping = Object.fromEntries([...this.table.querySelectorAll('select')].map((select) => [select.dataset.class, select.value]));
+    const { image, handlers } = this;
     this.go.disabled = true;
-    this.said.textContent = 'Importing…';
+    this.say('');
+    this.setBusy('Importing…', true);
     try {
-      // The file goes in as it is: written anew, its numbers could change.
-      const text = `{"reader": ${JSON.stringify(this.handlers.reader())}, "mapping": ${JSON.stringify(mapping)}, "geojson": ${this.text}}`;
-      await ask(`${this.base}nucleus/api/images/${this.image.id}/qupath`, { method: 'POST', text });
+      const body = { geojson: this.text, mapping, reader: handlers.reader(), author: authorId() };
+      const { notes } = await ask(`${this.base}nucleus/api/images/${image.id}/qupath`, { method: 'POST', body, timeout: TIMEOUT_MS });
       this.node.close();
-      this.handlers.onNotice('info', `Imported from QuPath into ${this.image.label}.`);
-      this.handlers.onDone();
+      handlers.onNotice('info', [`Imported from QuPath into ${image.label}.`, ...new Set([...this.notes, ...notes])].join(' '));
+      handlers.onDone();
     } catch (error) {
-      this.said.textContent = error.status ? error.message : 'The server does not answer. Try again.';
+      this.say(error.status ? error.message : `${NO_ANSWER} Look whether the nuclei are there before you import again.`);
+      if (!error.status) handlers.onDone();
       this.go.disabled = false;
     }
+    this.setBusy('');
   }
 }

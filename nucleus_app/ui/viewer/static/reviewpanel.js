@@ -1,6 +1,6 @@
 // The part of the panel that is about reviewing: saved mark, doubtful nuclei, thresholds, regions, history.
 
-import { el } from './element.js';
+import { el, setText } from './element.js';
 import { describe } from './history.js';
 import { NOUNS } from './palettes.js';
 
@@ -34,9 +34,7 @@ export class ReviewPanel {
     const why = reason ? ` The server says: ${reason}` : '';
     const kept = unkept ? 'This browser cannot keep them either: leave the page open.' : 'They are kept in this browser and sent as soon as the server answers.';
     this.saved.className = `nv-saved${pending && failing ? ' nv-unsaved' : ''}`;
-    if (pending && failing) this.saved.textContent = `${unsaved}. ${kept}${why}`;
-    else if (pending) this.saved.textContent = 'saving…';
-    else this.saved.textContent = savedAt ? `saved ${clock(savedAt)}` : 'every edit is saved by itself';
+    setText(this.saved, pending && failing ? `${unsaved}. ${kept}${why}` : pending ? 'saving…' : savedAt ? `saved ${clock(savedAt)}` : 'every edit is saved by itself');
   }
 
   /** open: { n, low_percent, high_percent } from the server; at: place in the queue, or null. */

@@ -35,13 +35,17 @@ export function roleForNew({ protocol, fields }, allotted) {
   return lacking ? lacking[0] : FIELD;
 }
 
-/** The sheet with one field more, and the whole image that gave way to it: its nuclei would count twice. */
-export function addField(sheet, { image, role, box }) {
+/** A field that can be put on a sheet: with a number of its own, and a name where it is a part of an image. */
+export function planField(sheet, { image, role, box }) {
   const id = sheet.fields.reduce((most, field) => Math.max(most, field.id), 0) + 1;
-  const added = { id, image, name: box ? nameFor(sheet, role) : '', role, box };
+  return { id, image, name: box ? nameFor(sheet, role) : '', role, box };
+}
+
+/** The sheet with one field more, and the whole image that gave way to it: its nuclei would count twice. */
+export function putField(sheet, added) {
   const after = { ...sheet, fields: [...sheet.fields, added] };
-  const gone = box ? sheet.fields.find((field) => field.image === image && !field.box && isUsed(after, field) && isUsed(after, added)) : undefined;
-  return { sheet: gone ? { ...after, fields: after.fields.filter((field) => field !== gone) } : after, added, gone };
+  const gone = added.box ? sheet.fields.find((field) => field.image === added.image && !field.box && isUsed(after, field) && isUsed(after, added)) : undefined;
+  return { sheet: gone ? { ...after, fields: after.fields.filter((field) => field !== gone) } : after, gone };
 }
 
 /** A field without a name is called by its place on the sheet, here as in the report. */
@@ -63,12 +67,21 @@ export function removeField(sheet, id) {
   return { ...sheet, fields: sheet.fields.filter((field) => field.id !== id) };
 }
 
-/** One place up (-1) or down (1). */
-export function moveField(sheet, id, step) {
-  const fields = [...sheet.fields], at = fields.findIndex((field) => field.id === id), to = at + step;
-  if (at < 0 || to < 0 || to >= fields.length) return sheet;
-  [fields[at], fields[to]] = [fields[to], fields[at]];
-  return { ...sheet, fields };
+/** A field that was removed, at its place again. */
+export function restoreField(sheet, field, at) {
+  return { ...sheet, fields: [...sheet.fields.slice(0, at), field, ...sheet.fields.slice(at)] };
+}
+
+/** In front of another field; null: at the end. */
+export function placeField(sheet, id, before) {
+  const moved = sheet.fields.find((field) => field.id === id), rest = sheet.fields.filter((field) => field !== moved);
+  const at = before === null ? rest.length : rest.findIndex((field) => field.id === before);
+  return moved && at >= 0 ? { ...sheet, fields: [...rest.slice(0, at), moved, ...rest.slice(at)] } : sheet;
+}
+
+/** What a field stands in front of (placeField) when it goes to place `to`, counted from 0. */
+export function beforeAt({ fields }, id, to) {
+  return fields.filter((field) => field.id !== id)[to]?.id ?? null;
 }
 
 /** Sum of the shares; parts of a percent may not be exact in binary. */

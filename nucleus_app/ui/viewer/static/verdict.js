@@ -4,6 +4,7 @@ import { el } from './element.js';
 import { area, number, percent, plural, range } from './numbers.js';
 import { isGlobal, isUsed } from './sheet.js';
 
+const SHORT = 7; // letters of a class that go into a large badge
 const MIN_TUMOUR_NUCLEI = 100; // fewer give no reliable index (domain/index.py)
 
 /** How an interval was found, as short as the line is: "Wilson score, 95 %" → "Wilson score". */
@@ -11,19 +12,20 @@ const methodOf = ({ method }) => method.replace(/,? ?95 %/, '');
 
 /** A class as a badge; amber where the interval reaches over a cut-off. */
 export function badge(name, isUnsettled = false) {
-  return el('span', { class: `nv-badge${isUnsettled ? ' nv-amber' : ''}` }, name);
+  return el('span', { class: `nv-badge${isUnsettled ? ' nv-amber' : ''}${name.length > SHORT ? ' nv-long' : ''}` }, name);
 }
 
 /** The big number with all that belongs to it. */
 export function describeScore(state) {
   const { score } = state, { primary } = score;
-  if (!primary) return [el('p', { class: 'nv-missing' }, score.missing)];
+  if (!primary) return [describeBusy(state), el('p', { class: 'nv-missing' }, score.missing)];
   const sparse = primary.tumour < MIN_TUMOUR_NUCLEI, unsettled = score.unsettled.length > 0;
   return [
+    describeBusy(state),
     el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, primary.shown), ' %',
       score.class_name ? badge(score.class_name, unsettled) : null, el('span', { class: 'nv-name' }, primary.name)),
     el('p', { class: 'nv-interval' }, `95 % interval ${range(primary.low_percent, primary.high_percent)} %`, el('span', { class: 'nv-method' }, ` (${methodOf(primary)})`)),
-    score.note ? el('p', { class: 'nv-hint' }, score.note) : null,
+    score.note ? el('p', { class: 'nv-note' }, score.note) : null,
     el('p', { class: 'nv-counts' }, el('strong', {}, number(primary.positive)), ' positive of ', el('strong', {}, number(primary.tumour)), ' tumour nuclei'),
     describeNetwork(state),
     describeProgress(state),
@@ -32,9 +34,16 @@ export function describeScore(state) {
   ];
 }
 
-/** What the network alone counted in the same fields, where that is something else. */
+function describeBusy({ images, busy }) {
+  const n = images.filter(({ state }) => state === 'queued' || state === 'running').length;
+  return busy ? el('p', { class: 'nv-busy' }, n === 1 ? '1 image is still being scored.' : `${number(n)} images are still being scored.`) : null;
+}
+
+/** What the network alone counted in the same fields, where that is something else; imports are none of its work. */
 function describeNetwork({ sheet, fields, score: { primary } }) {
-  const used = fields.filter((field) => isUsed(sheet, field) && field.network);
+  const counted = fields.filter((field) => isUsed(sheet, field) && field.tallies), used = counted.filter(({ network }) => network);
+  const imported = counted.filter((field) => field.is_imported).length;
+  if (imported) return el('p', { class: 'nv-network' }, imported === counted.length ? 'Imported annotations' : `Imported annotations in ${imported} of ${plural(counted.length, 'field')}`);
   const positive = used.reduce((sum, { network }) => sum + network[0], 0), tumour = used.reduce((sum, { network }) => sum + network[0] + network[1], 0);
   if (positive === primary.positive && tumour === primary.tumour) return null;
   return el('p', { class: 'nv-network' }, `Network alone: ${number(positive)} of ${number(tumour)}${tumour ? ` (${percent((100 * positive) / tumour)} %)` : ''}`);
@@ -42,14 +51,14 @@ function describeNetwork({ sheet, fields, score: { primary } }) {
 
 function describeProgress({ score: { counted, target }, sheet: { protocol } }) {
   if (protocol === 'index only') return null;
-  const text = `${number(counted)} of ${number(target)} tumour nuclei`;
+  const text = `${number(counted)} of ${number(target)} tumour nuclei counted`;
   return el('p', { class: 'nv-progress' }, el('progress', { value: Math.min(counted, target), max: target, 'aria-label': text }), el('span', {}, `${number(counted)} of ${number(target)}`));
 }
 
 /** Below the number: other scores, differences, the rule. */
 export function describeMore({ score, rule, sheet }) {
   const rows = score.others.map((other) => [other.name, `${other.shown} %`, range(other.low_percent, other.high_percent), `${number(other.positive)} of ${number(other.tumour)}`]);
-  const difference = score.hot_spot_minus_average, between = score.between_fields;
+  const difference = score.hot_spot_minus_average === null ? null : Math.round(10 * score.hot_spot_minus_average) / 10, between = score.between_fields;
   const facts = [
     difference === null ? null : `Hot spot minus average: ${difference < 0 ? '−' : '+'}${percent(Math.abs(difference))} percentage points.`,
     between ? `Between fields: ${range(...between)} % (fields drawn anew).` : null,

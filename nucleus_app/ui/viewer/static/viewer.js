@@ -10,7 +10,7 @@ import { describe, placeOf } from './history.js';
 import { ask } from './http.js';
 import { listBoxes } from './box.js';
 import { Keys, KeySheet } from './keys.js';
-import { fit, lookAt, walk } from './looking.js';
+import { fit, lookAt, viewOf, walk } from './looking.js';
 import { recall, remember } from './memory.js';
 import { Outbox } from './outbox.js';
 import { Overlay } from './overlay.js';
@@ -26,7 +26,7 @@ import { Toolbar } from './toolbar.js';
 import { Tools } from './tools.js';
 import { findView, keepView } from './views.js';
 
-const BUSY_MS = 700, IDLE_MS = 8000, MARK_UM = 2.6;
+const BUSY_MS = 700, IDLE_MS = 8000;
 const BUSY = ['queued', 'running'];
 const PALETTE_KEY = 'nucleus:palette', READER_KEY = 'nucleus:reader';
 
@@ -169,6 +169,11 @@ class Viewer {
     this.refresh();
   }
 
+  /** The image on the screen, to which a place on it belongs; null while another one is on its way. */
+  get shownImage() {
+    return this.openId !== null && this.openId === this.data?.id && this.shownId === this.openId ? this.openId : null;
+  }
+
   /** Read the cases, show the open one, fetch its nuclei when a new scoring is done; again soon while one is busy. */
   async refresh() {
     clearTimeout(this.timer);
@@ -199,6 +204,7 @@ class Viewer {
       this.root.dataset.open = data.id;
       this.regions.setSize(data.width_px, data.height_px);
       this.desk.onImage();
+      this.shownId = null; // until its pixels are there
       this.osd.open(`${this.base}nucleus/tiles/${data.blob}/${data.id}.dzi`);
     }
     if (this.session && data.scoring !== this.session.scoring) this.leaveSession(); // its nuclei would contradict the numbers
@@ -207,6 +213,8 @@ class Viewer {
   }
 
   restoreView() {
+    if (!this.osd.world.getItemAt(0)?.source.tilesUrl.endsWith(`/${this.data.id}_files/`)) return; // of an image that was left before it came
+    this.shownId = this.data.id;
     const view = findView(this.data.blob);
     if (!this.desk.arrive() && view) this.osd.viewport.fitBounds(new window.OpenSeadragon.Rect(...view), true);
     this.draw();
@@ -214,10 +222,9 @@ class Viewer {
 
   async startSession(data) {
     const session = await Session.open(this.base, data, {
-      onChange: (isNews) => this.onSynced(isNews),
+      onChange: (isNews) => this.onSynced(isNews), reader: () => this.reader(),
       onRefused: (text) => { this.panel.addNotice('error', text); this.onEdited(); },
       onStale: (text, lost) => this.onStale(data.scoring, text, lost),
-      reader: () => this.reader(),
     });
     if (data.id !== this.openId || this.session) return;
     Object.assign(this, { session, points: session.points, review: session.review });
@@ -340,17 +347,12 @@ class Viewer {
   draw() {
     const item = this.osd.world.getItemAt(0);
     if (!item) return;
-    const size = this.osd.viewport.getContainerSize();
-    const origin = this.osd.viewport.pixelFromPoint(item.imageToViewportCoordinates(0, 0), true);
-    const far = this.osd.viewport.pixelFromPoint(item.imageToViewportCoordinates(1000, 0), true);
-    const scale = (far.x - origin.x) / 1000;
-    const radius = Math.max(1.2, Math.min(9, (MARK_UM / this.mpp) * scale));
-    this.view = { width: size.x, height: size.y, ratio: window.devicePixelRatio || 1, scale, x: origin.x, y: origin.y, radius };
+    this.view = viewOf(this, item);
     for (const layer of [this.heat, this.boxes]) layer.draw(this.view);
     this.overlay.draw(this.points, this.view);
     this.tools.look();
     this.repaintRegions();
-    drawBar(this.bar, this.data?.mpp ? scale / this.data.mpp : 0);
+    drawBar(this.bar, this.data?.mpp ? this.view.scale / this.data.mpp : 0);
   }
 
   repaintRegions() {
