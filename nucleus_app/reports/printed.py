@@ -10,7 +10,7 @@ from typing import Any
 
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.rules import show_percent
-from nucleus_app.domain.scores import Score
+from nucleus_app.domain.scores import Score, select_used
 from nucleus_app.domain.sheet import CATEGORIES, FieldBox, Protocol
 from nucleus_app.reports.case_report import CaseReport, FieldReport, VersionOfNetwork
 
@@ -54,7 +54,8 @@ def print_field(report: CaseReport, field: FieldReport, n: int) -> dict[str, Any
     return {
         "n": n,
         "name": field.name or f"Field {n}",
-        "role": field.role.value.capitalize(),
+        "role": field.role.value.capitalize()
+        + ("" if field in select_used(report.sheet.protocol, report.fields) else ", not in the score"),
         "image": field.image_label or f"Image {field.image_id}",
         "box": "whole image" if field.is_whole_image else say_box(field.box),
         "mpp": say_mpp(field),

@@ -228,3 +228,10 @@ def test_the_file_claims_pdf_a_and_embeds_its_fonts() -> None:
     assert b"pdfaid" in pdf
     assert len(pdf) < 400_000
     assert pypdfium2.PdfDocument(io.BytesIO(pdf)).get_metadata_dict()["Title"] == "Ki67 report: NET-2026-017"
+
+
+def test_a_field_that_the_protocol_does_not_count_is_told() -> None:
+    hot, plain = net_report().fields[0], breast_report(2).fields[0]
+    report = make_report(NET_SHEET, [hot, replace(plain, id=2, role=Role.FIELD)])
+    text = pypdfium2.PdfDocument(render_pdf(report, grey_pixels))[0].get_textpage().get_text_range()
+    assert text.count("not in the score") == 1
