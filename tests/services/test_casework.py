@@ -17,8 +17,9 @@ from nucleus_app.errors import InvalidCase, NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.case_report import CaseReport, report_to_json
 from nucleus_app.services.case_states import state_to_mapping
 from nucleus_app.services.casework import CaseDesk
+from nucleus_app.services.downloads import write_geojson
 from nucleus_app.services.intake import rename, score_at, take_in
-from nucleus_app.services.qupath import import_annotations
+from nucleus_app.services.qupath import import_annotations, list_classes
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
@@ -309,3 +310,30 @@ def test_of_two_readers_who_sign_while_a_third_corrects_one_signs_and_all_is_in_
     assert signed == [f"signed by {report.signature.reader}"]
     assert report.edits == outcomes.count("corrected") == case.desk.view(case.id).reviews.get(scoring_id, NONE).rev
     workplace.engine.dispose()
+
+
+@pytest.mark.parametrize("multipoint", [False, True])
+def test_what_is_exported_for_qupath_comes_back_as_the_same_nuclei(
+    case: Folder, image_id: int, scoring_id: int, multipoint: bool
+) -> None:
+    case.reviews.take_edits(scoring_id, body(reclass(1, c=1), {"op": "add", "x": 12.25, "y": 20.5, "c": 0}))
+    before = case.desk.report(case.id)[0].fields[0]
+    exported = write_geojson(case.desk, case.id, image_id, multipoint=multipoint).content
+    found = list_classes(case.workplace, image_id, exported)
+    guesses = {each.name: each.guess for each in found.classes}
+    assert {name: guesses[name] for name in ("Tumor: Positive", "Tumor: Negative")} == {
+        "Tumor: Positive": "positive",
+        "Tumor: Negative": "negative",
+    }
+    mapping = {name: "other" if name == "Other" else guess for name, guess in guesses.items()}
+    import_annotations(case.workplace, image_id, exported, mapping, "Dr. B")
+    after = case.desk.report(case.id)[0].fields[0]
+    assert after.tallies.tumour == before.tallies.tumour
+    assert (after.percent, after.low_percent, after.high_percent) == (
+        before.percent,
+        before.low_percent,
+        before.high_percent,
+    )
+    assert sorted((m.kind, m.x_px, m.y_px) for m in after.nuclei) == sorted(
+        (m.kind, m.x_px, m.y_px) for m in before.nuclei
+    )
