@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_app import __version__
+from benchmarks.machine import name_machine
 from nucleus_app.domain.heat_map import draw_heat_map
 from nucleus_app.domain.hotspots import TumourNuclei, find_spots_of_area, find_spots_of_count
 
@@ -35,24 +32,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/hotspots.json"))
     options = parser.parse_args()
     result = {
-        "machine": describe_machine(),
+        "machine": name_machine(),
         "rows": {str(n): measure(n, options.rounds) for n in (10_000, 100_000, 1_000_000)},
     }
     options.json.write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     for n, row in result["rows"].items():
         print(f"{n:>9} nuclei", *(f"{name} {value}" for name, value in row.items()), sep="   ")
-
-
-def describe_machine() -> dict[str, Any]:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.is_file() else []
-    return {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "app": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "processor": names[0].split(":")[1].strip() if names else platform.machine(),
-    }
 
 
 def draw_nuclei(n: int) -> tuple[NDArray[np.float32], NDArray[np.bool_], tuple[int, int]]:

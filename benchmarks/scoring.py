@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,8 @@ import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.machine import name_machine
 from benchmarks.peers import Detector, open_peers
-from nucleus_app import __version__
 from nucleus_app.domain.agreement import Agreement, compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.dataset import list_dataset, read_labelled
@@ -71,16 +69,11 @@ def main() -> None:
 
 
 def describe_machine() -> dict[str, Any]:
-    cpuinfo = Path("/proc/cpuinfo")
-    names = [line for line in cpuinfo.read_text().splitlines() if "model name" in line] if cpuinfo.is_file() else []
-    return {
-        "when": datetime.now(UTC).isoformat(timespec="seconds"),
-        "app": __version__,
-        "python": platform.python_version(),
+    """The machine, and what the network runs on."""
+    return name_machine() | {
         "torch": torch.__version__,
         "openvino": openvino.__version__,
         "threads": torch.get_num_threads(),
-        "processor": names[0].split(":")[1].strip() if names else platform.machine(),
     }
 
 

@@ -1,27 +1,19 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
-from tests.services.reviewing import add_image, add_scoring
+from tests.services.reviewing import add_scoring
 
 
 @pytest.fixture
-def client(server: FastAPI) -> TestClient:
-    return TestClient(server)
-
-
-@pytest.fixture
-def case(workplace: Workplace, tmp_path: Any) -> str:
-    image = add_image(workplace, tmp_path)
-    add_scoring(workplace, image)
-    return f"/nucleus/api/cases/{get_scored_image(workplace, image).image.case_id}"
+def case(workplace: Workplace, image_id: int) -> str:
+    add_scoring(workplace, image_id)
+    return f"/nucleus/api/cases/{get_scored_image(workplace, image_id).image.case_id}"
 
 
 def test_a_case_goes_from_its_sheet_to_a_signature_and_back(client: TestClient, case: str) -> None:

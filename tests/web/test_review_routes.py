@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.workplace import Workplace
-from tests.services.reviewing import CANDIDATES, EXCLUDE, add_image, add_scoring, body, reclass
+from tests.services.reviewing import CANDIDATES, EXCLUDE, add_scoring, body, reclass
 
 JSON = {"content-type": "application/json"}
-
-
-@pytest.fixture
-def client(server: FastAPI) -> TestClient:
-    return TestClient(server, base_url="http://ki67.lan")
-
-
-@pytest.fixture
-def image_id(workplace: Workplace, tmp_path: Path) -> int:
-    return add_image(workplace, tmp_path)
 
 
 @pytest.fixture

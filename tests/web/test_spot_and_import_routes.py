@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web import qupath_routes
 from tests.domain.qupath_files import POSITIVE, collection, feature, multipoint
-from tests.services.reviewing import add_image, add_scoring
+from tests.services.reviewing import add_scoring
 
 JSON = {"content-type": "application/json"}
 FILE = collection(feature(multipoint((10.5, 10.5), (20.5, 10.5)), POSITIVE, measurements={"a": float("nan")}))
-
-
-@pytest.fixture
-def client(server: FastAPI) -> TestClient:
-    return TestClient(server, base_url="http://ki67.lan")
-
-
-@pytest.fixture
-def image_id(workplace: Workplace, tmp_path: Path) -> int:
-    return add_image(workplace, tmp_path)
 
 
 @pytest.fixture
