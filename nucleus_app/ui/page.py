@@ -35,7 +35,11 @@ def build_page(workplace: Workplace) -> gr.Blocks:
     """The Gradio Blocks, wired to the services of a workplace."""
     handlers = Handlers(workplace)
     with gr.Blocks(title="Ki67 scoring", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown(f"### Ki67 scoring &nbsp; <small>{__version__} · {RESEARCH_USE_ONLY}</small>", elem_id="title")
+        # The link is the address of the page about learning; the viewer opens it without leaving this one.
+        gr.Markdown(
+            f"### Ki67 scoring &nbsp; <small>{__version__} · {RESEARCH_USE_ONLY} &nbsp; [Learning](?learning=1)</small>",
+            elem_id="title",
+        )
         image_id = gr.Number(visible=False, precision=0)
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):
