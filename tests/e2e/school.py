@@ -257,4 +257,5 @@ class FakeSchool:
             self.posted.append((path.split("/")[-1], body))
             status, answer = self.on_post(*self.posted[-1])
             return route.fulfill(status=status, json=answer)
-        return route.fulfill(json=self.lessons[int(path.split("/")[2])])
+        lesson = self.lessons.get(int(path.split("/")[2]))
+        return route.fulfill(json=lesson or {"detail": "There is no such run."}, status=200 if lesson else 404)

@@ -133,8 +133,12 @@ export class Learning {
     if (!ended.some(({ id }) => id === this.chosen)) this.chosen = ended[0]?.id ?? null;
     const wanted = [run?.id, this.lessons.get(this.chosen)?.isEnded ? null : this.chosen].filter((id) => id !== null && id !== undefined);
     for (const id of new Set(wanted)) {
-      const lesson = await ask(`${this.url}/runs/${id}`);
-      this.lessons.set(id, { ...lesson, isEnded: !isOpen(lesson) });
+      try {
+        const lesson = await ask(`${this.url}/runs/${id}`);
+        this.lessons.set(id, { ...lesson, isEnded: !isOpen(lesson) });
+      } catch (error) {
+        if (!error.status) throw error; // else only this lesson cannot be shown
+      }
     }
   }
 
