@@ -3,7 +3,7 @@
 import { button, el } from './element.js';
 import { NOUNS, PALETTES, drawMark } from './palettes.js';
 
-const AT_FIRST = 12, RING_PX = 72, MARK_PX = 22;
+const AT_FIRST = 12, RING_UM = 7.5, PICTURE_UM = 48, PICTURE_PX = 96, MARK_PX = 22; // as services/gallery.py draws them
 const VIEWS = { truth: 'signed', before: 'before', after: 'after' };
 const nounOf = (kind) => (kind === null ? 'nothing' : NOUNS[kind]);
 
@@ -58,9 +58,9 @@ export class Gallery {
 
 /** A ring around the middle in the class's colour with the class's mark beside it; dashed where there is no nucleus. */
 function drawRing(canvas, kind, colours) {
-  const ratio = window.devicePixelRatio || 1, size = 96 * ratio;
+  const ratio = window.devicePixelRatio || 1, size = PICTURE_PX * ratio;
   Object.assign(canvas, { width: size, height: size });
-  const g = canvas.getContext('2d'), middle = size / 2, radius = (RING_PX / 2) * 0.5 * ratio;
+  const g = canvas.getContext('2d'), middle = size / 2, radius = (RING_UM / PICTURE_UM) * size;
   for (const [style, width] of [['rgba(0, 0, 0, 0.75)', 4], [kind === null ? '#ffffff' : `rgb(${colours[kind]})`, 2]]) {
     g.beginPath();
     g.setLineDash(kind === null ? [4 * ratio, 4 * ratio] : []);

@@ -36,7 +36,7 @@ function compare(title, hint, comparison) {
   const reach = Math.max(0.01, ...rows.filter(([, , { lessIsBetter }]) => !lessIsBetter).flatMap(([, difference]) => bounds(difference)).map(Math.abs));
   return el('div', { class: 'nv-compared' }, el('h4', {}, title), el('p', { class: 'nv-hint' }, `${hint} ${plural(comparison.images, 'image')}, ${number(comparison.nuclei)} nuclei. The first five are F1: 1 is perfect, 0 is none right. Of error and gap, less is better. In brackets the 90 % interval of the change.`),
     el('table', { class: 'nv-compare' },
-      el('thead', {}, el('tr', {}, ...['', 'Before', 'After', 'Change', '', 'Verdict'].map((text) => el(text ? 'th' : 'td', { scope: text ? 'col' : null }, text)))),
+      el('thead', {}, el('tr', {}, ...['', 'Before', 'After', 'Change', '', 'Verdict'].map((text, i) => el(text ? 'th' : 'td', { scope: text ? 'col' : null, class: text || !i ? null : 'nv-plot' }, text)))),
       el('tbody', {}, ...rows.map((row) => compareRow(row, reach)))));
 }
 

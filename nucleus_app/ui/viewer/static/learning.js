@@ -47,6 +47,7 @@ export class Learning {
 
   listen() {
     this.node.addEventListener('keydown', (event) => event.stopPropagation()); // the viewer's keys are not meant here
+    this.node.addEventListener('cancel', (event) => { if (this.card.drop() || this.lineage.drop()) event.preventDefault(); }); // Escape takes a question back first
     this.node.addEventListener('close', () => this.onClosed());
     window.addEventListener('popstate', () => this.onBack());
     document.addEventListener('click', (event) => {
@@ -180,7 +181,7 @@ export class Learning {
     this.body.hidden = false;
     setText(this.lead, service ? describeService(service) : '');
     this.card.show(training, (run && this.lessons.get(run.id)?.events) ?? []);
-    this.lineage.show(versions);
+    this.lineage.show(versions, training.activations);
     this.showLesson();
     this.showList();
     setText(this.disk, Number.isFinite(disk) ? `Versions and what they learned from take ${bytes(disk)} on the disk.` : '');

@@ -35,18 +35,18 @@ export class LessonCard {
   }
 
   update() {
-    const { training, events, asks, wrong, isSending } = this, { run, rule, trainer } = training;
+    const { training, events, asks, wrong, isSending } = this, { run, rule, trainer, state } = training;
     const signed = SIDES.reduce((sum, [side]) => sum + rule.sides[side], 0), isEmpty = !run && !signed;
     this.title.textContent = run ? `Lesson ${run.id}` : isEmpty ? 'Nothing to learn from yet' : 'Next lesson';
     this.node.setAttribute('aria-label', run ? 'Lesson that runs' : 'Next lesson');
     this.how.hidden = isEmpty;
     this.charts.hidden = !run || !events.some(({ event }) => event === 'progress' || event === 'evaluation');
     if (run) showCurves(this.curves, events, run.of);
-    const shown = JSON.stringify([run, rule, trainer, isPaused(training, events), notesOf(events), asks, wrong, isSending]);
+    const shown = JSON.stringify([run, rule, trainer, state, isPaused(training, events), notesOf(events), asks, wrong, isSending]);
     if (shown === this.shown) return;
     this.shown = shown;
     this.next.replaceChildren(...(run ? [] : isEmpty ? this.empty() : this.waiting(rule)));
-    this.run.replaceChildren(...(run ? this.running(run) : []), this.trainerLine(trainer, run, isEmpty));
+    this.run.replaceChildren(...(run ? this.running(run) : []), this.trainerLine(run, isEmpty));
     refill(this.acts, ...this.buttons(run, isEmpty));
   }
 
@@ -65,8 +65,9 @@ export class LessonCard {
 
   running(run) {
     const { state, step, of, seconds_left: left, device } = run, order = Object.keys(STEPS), at = order.indexOf(state);
-    const facts = [of ? `step ${number(step ?? 0)} of ${number(of)}` : '', Number.isFinite(left) ? `about ${duration(left)} left` : '', device ? `on ${device === 'cpu' ? 'the CPU' : device}` : ''].filter(Boolean).join(' · ');
-    const paused = isPaused(this.training, this.events), notes = notesOf(this.events);
+    const paused = isPaused(this.training, this.events), isLearning = state === 'training' && !paused;
+    const facts = [of ? `step ${number(step ?? 0)} of ${number(of)}` : '', isLearning && Number.isFinite(left) ? `about ${duration(left)} left` : '', device ? `on ${device === 'cpu' ? 'the CPU' : device}` : ''].filter(Boolean).join(' · ');
+    const notes = notesOf(this.events);
     return [
       triggerOf(run) ? el('p', { class: 'nv-hint' }, triggerOf(run)) : null,
       el('ol', { class: 'nv-way', 'aria-label': 'Where the lesson stands' }, ...order.map((name, i) => el('li', { class: i < at ? 'nv-past' : null, 'aria-current': i === at ? 'step' : null }, el('span', { class: 'nv-mark', 'aria-hidden': 'true' }, i < at ? '✓' : `${i + 1}`), STEPS[name]))),
@@ -77,32 +78,32 @@ export class LessonCard {
     ].filter(Boolean);
   }
 
-  trainerLine(trainer, run, isEmpty) {
-    const [kind, text] = describeTrainer(trainer, run);
+  trainerLine(run, isEmpty) {
+    const [kind, text] = describeTrainer(this.training);
     return kind === 'fine' ? (run || isEmpty ? '' : el('p', { class: 'nv-hint nv-trainer', 'data-trainer': kind }, text)) : el('p', { class: `nv-trainer nv-trainer-${kind}`, 'data-trainer': kind }, text);
   }
 
   buttons(run, isEmpty) {
     const wrong = this.wrong ? el('p', { class: 'nv-wrong-now', role: 'alert' }, this.wrong) : null;
-    if (!run) return isEmpty ? [] : [wrong, el('div', { class: 'nv-row' }, button('Learn now', () => this.do(() => this.handlers.onStart()), { class: 'nv-main', 'data-key': 'learn', disabled: this.isSending }), el('span', { class: 'nv-hint' }, 'Scoring goes on meanwhile.'))];
-    if (!run.can_cancel) return [wrong];
+    if (!run) return isEmpty || this.training.state === 'off' ? [] : [wrong, el('div', { class: 'nv-row' }, button('Learn now', () => this.do(() => this.handlers.onStart()), { class: 'nv-main', 'data-key': 'learn', disabled: this.isSending }), el('span', { class: 'nv-hint' }, 'Scoring goes on meanwhile.'))];
+    if (!run.can_cancel) return [wrong, el('p', { class: 'nv-hint' }, 'It is being stopped.')];
     if (!this.asks) return [wrong, el('div', { class: 'nv-row' }, button('Stop this lesson…', () => this.ask(true), { 'data-key': 'stop' }))];
-    const box = el('div', { class: 'nv-confirm', role: 'group', 'aria-label': 'Stop this lesson' },
+    return [el('div', { class: 'nv-confirm', role: 'group', 'aria-label': 'Stop this lesson' },
       el('p', {}, 'What it has learned so far is thrown away. The version in service stays, and your corrections stay for the next lesson.'), wrong,
-      el('div', { class: 'nv-row' }, button('Stop it', () => this.do(() => this.handlers.onCancel(run.id)), { class: 'nv-main', 'data-key': 'stop-now', disabled: this.isSending }), button('Let it go on', () => this.ask(false), { 'data-key': 'stop-not' })));
-    box.addEventListener('keydown', (event) => {
-      if (event.key !== 'Escape') return;
-      event.preventDefault(); // the question goes, the page stays
-      event.stopPropagation();
-      this.ask(false);
-    });
-    return [box];
+      el('div', { class: 'nv-row' }, button('Stop it', () => this.do(() => this.handlers.onCancel(run.id)), { class: 'nv-main', 'data-key': 'stop-now', disabled: this.isSending }), button('Let it go on', () => this.ask(false), { 'data-key': 'stop-not' })))];
   }
 
   ask(asks) {
     Object.assign(this, { asks, wrong: '' });
     this.update();
     this.acts.querySelector(asks ? '[data-key=stop-not]' : '[data-key=stop]')?.focus();
+  }
+
+  /** Take the question back. Returns whether there was one. */
+  drop() {
+    const { asks } = this;
+    if (asks) this.ask(false);
+    return asks;
   }
 
   async do(act) {

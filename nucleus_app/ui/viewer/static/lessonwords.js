@@ -12,7 +12,7 @@ const OUTCOMES = {
   undecided: ['?', 'not enough evidence'],
   nothing: ['–', 'nothing to learn'],
   failed: ['!', 'failed'],
-  cancelled: ['–', 'cancelled'],
+  cancelled: ['–', 'stopped'],
 };
 const TRIGGERS = { fields: 'Began by itself, after enough fields were signed.', button: 'Asked for with the button.' };
 
@@ -24,6 +24,12 @@ export const triggerOf = ({ trigger }) => TRIGGERS[trigger] ?? '';
 /** What is in service, since when, what it learned from. */
 export function describeService({ name, since, sentence }) {
   return [`${name} ${since ? `has been in service since ${when(since)}` : 'is in service'}.`, sentence].filter(Boolean).join(' ');
+}
+
+/** Who put a version in service, and when; latest first, as the server lists it. */
+export function describeActivation({ actor, reason, at }) {
+  if (reason === 'refused') return `could not be opened, ${when(at)}`;
+  return reason === 'promoted' ? `put in service by the judge, ${when(at)}` : `put in service by ${actor || 'someone'}, ${when(at)}`;
 }
 
 /** How far it is to the next lesson: { text, value, most } (most 0: it never begins by itself). */
@@ -40,7 +46,8 @@ function describeHours(hours) {
 }
 
 /** Whether a trainer is there: [kind of notice, text]. */
-export function describeTrainer({ is_there: isThere, is_failing: isFailing }, run) {
+export function describeTrainer({ state, run, trainer: { is_there: isThere, is_failing: isFailing } }) {
+  if (state === 'off') return ['warning', 'This installation does not learn. Ask whoever runs it to switch that on.'];
   if (isFailing) return ['error', 'The trainer does not start. Its log has the reason; tell whoever runs this app.'];
   return isThere ? ['fine', 'The trainer is there.'] : ['warning', `No trainer is there. ${run ? 'This lesson goes on' : 'A lesson that is asked for begins'} when one is started.`];
 }

@@ -1,29 +1,30 @@
 // Versions of the network as a lineage: which came of which, what became of it, and the way to put an earlier one in service.
 
 import { button, el, refill, shape } from './element.js';
-import { outcomeOf } from './lessonwords.js';
+import { describeActivation, outcomeOf } from './lessonwords.js';
 import { when } from './numbers.js';
 
-const LANE_PX = 14, MOST_LANES = 5, AT_FIRST = 12;
+const LANE_PX = 14, MOST_LANES = 5, AT_FIRST = 12, TOLD = 3;
 
 export class Lineage {
   /** handlers: reader(), onReader(name), onActivate(sha256) → what went wrong, or '' ; onRun(id). */
   constructor(handlers) {
-    Object.assign(this, { handlers, asks: '', wrong: '', isSending: false, isAll: false, shown: '', versions: [] });
+    Object.assign(this, { handlers, asks: '', wrong: '', isSending: false, isAll: false, shown: '', versions: [], activations: [] });
     this.list = el('ol', { class: 'nv-lineage' });
     this.rest = el('p', { hidden: true });
     this.node = el('section', { class: 'nv-card', 'aria-label': 'Versions' }, el('h3', {}, 'Versions'), this.list, this.rest);
   }
 
-  /** versions: as the server lists them, latest first or not. lessons: numbers of runs that can be looked at. */
-  show(versions) {
+  /** versions, and who put which in service when: as the server lists them. */
+  show(versions, activations = []) {
+    this.activations = activations;
     this.versions = [...versions].sort((a, b) => (a.created < b.created ? 1 : a.created > b.created ? -1 : 0));
     if (!this.versions.some(({ sha256 }) => sha256 === this.asks)) this.asks = '';
     this.update();
   }
 
   update() {
-    const { asks, wrong, isSending, isAll, versions } = this, shown = JSON.stringify([versions, asks, wrong, isSending, isAll, this.handlers.reader()]);
+    const { asks, wrong, isSending, isAll, versions, activations } = this, shown = JSON.stringify([versions, activations, asks, wrong, isSending, isAll, this.handlers.reader()]);
     if (shown === this.shown) return;
     this.shown = shown;
     const lanes = layOut(versions), listed = isAll ? versions : versions.filter((version, i) => i < AT_FIRST || version.is_active || version.sha256 === asks);
@@ -39,12 +40,13 @@ export class Lineage {
     const facts = [
       parent ? `from ${names.get(parent) ?? parent.slice(0, 8)}` : '', created ? when(created) : '',
     ].filter(Boolean).join(' · ');
-    return el('li', { 'data-sha': sha256, 'aria-current': isActive ? 'true' : null }, graph,
+    return el('li', { 'data-sha': sha256, tabindex: -1, 'aria-current': isActive ? 'true' : null }, graph,
       el('div', { class: 'nv-version-row' },
         el('div', { class: 'nv-version-head' }, el('strong', { title: sha256 }, name), isActive ? el('span', { class: 'nv-in-service' }, '● in service') : null,
           isActive ? null : button('Put in service…', () => this.ask(sha256), { 'data-key': `ask-${sha256}`, 'aria-label': `Put ${name} in service…`, class: 'nv-quiet', 'aria-expanded': this.asks === sha256 })),
         facts ? el('p', { class: 'nv-hint' }, facts) : null,
         run ? el('p', { class: 'nv-hint' }, el('span', { class: `nv-mark nv-mark-${state}`, 'aria-hidden': 'true' }, mark), ` ${word} · `, button(`lesson ${run}`, () => this.handlers.onRun(run), { class: 'nv-link', 'data-key': `run-${sha256}` })) : null,
+        ...this.activations.filter((row) => row.sha256 === sha256).slice(0, TOLD).map((row) => el('p', { class: 'nv-hint' }, describeActivation(row))),
         sentence ? el('p', { class: 'nv-version-words' }, sentence) : null,
         this.asks === sha256 ? this.confirm(version) : null));
   }
@@ -63,19 +65,19 @@ export class Lineage {
     const input = el('input', { type: 'text', maxlength: 60, value: this.handlers.reader(), placeholder: 'your name or initials', 'data-key': 'activate-reader', autocomplete: 'off',
       oninput: () => { this.handlers.onReader(input.value.trim()); go.disabled = !isReady(); }, onkeydown: (event) => { if (event.key === 'Enter' && isReady()) this.activate(sha256); } });
     const go = button('Put in service', () => this.activate(sha256), { class: 'nv-main', 'data-key': 'activate-now', disabled: !isReady() });
-    const box = el('div', { class: 'nv-confirm', role: 'group', 'aria-label': `Put ${name} in service` },
+    return el('div', { class: 'nv-confirm', role: 'group', 'aria-label': `Put ${name} in service` },
       ['rejected', 'undecided'].includes(state) ? el('p', { class: 'nv-careful' }, el('strong', {}, state === 'rejected' ? 'The judge did not take this one.' : 'There was not enough evidence for this one.'), ' Look at its lesson first.') : null,
       el('p', {}, `${name} then scores the next images. Images that are scored keep their numbers until they are scored again. You can go back the same way.`),
       el('label', { class: 'nv-above' }, 'Reader', input),
       this.wrong ? el('p', { class: 'nv-wrong-now', role: 'alert' }, this.wrong) : null,
       el('div', { class: 'nv-row' }, go, button('Leave it', () => this.ask(sha256), { 'data-key': 'activate-not' })));
-    box.addEventListener('keydown', (event) => {
-      if (event.key !== 'Escape') return;
-      event.preventDefault(); // the question goes, the page stays
-      event.stopPropagation();
-      this.ask(sha256);
-    });
-    return box;
+  }
+
+  /** Take the question back. Returns whether there was one. */
+  drop() {
+    const { asks } = this;
+    if (asks) this.ask(asks);
+    return Boolean(asks);
   }
 
   async activate(sha256) {
@@ -84,7 +86,7 @@ export class Lineage {
     const wrong = await this.handlers.onActivate(sha256);
     Object.assign(this, { isSending: false, wrong, asks: wrong ? sha256 : '' });
     this.update();
-    if (!wrong) this.list.querySelector(`[data-sha="${CSS.escape(sha256)}"] .nv-link, [data-key^="ask-"]`)?.focus();
+    this.list.querySelector(wrong ? '[data-key=activate-now]' : `[data-sha="${CSS.escape(sha256)}"]`)?.focus();
   }
 }
 
