@@ -45,6 +45,7 @@ def nobody_signed() -> Answer:
                 "sentence": "Shipped with the app.",
             }
         ],
+        "activations": [],
         "runs": [],
         "disk_bytes": 21_000_000,
     }
@@ -131,6 +132,10 @@ def after_lessons() -> Answer:
         lesson_line(3, "rejected", "Worse on non-tumour nuclei.", "2025-11-22T09:10:00+00:00"),
         lesson_line(2, "promoted", "Better on positive nuclei."),
         lesson_line(1, "undecided", "Not enough evidence.", "2025-11-12T19:02:00+00:00"),
+    ]
+    told["activations"] = [
+        {"sha256": SECOND, "actor": "A. N.", "reason": "chosen", "at": "2025-11-20T14:20:00+00:00"},
+        {"sha256": FIRST, "actor": "trainer", "reason": "promoted", "at": "2025-11-12T19:02:00+00:00"},
     ]
     told["disk_bytes"] = 412_000_000
     return told

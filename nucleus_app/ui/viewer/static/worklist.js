@@ -5,7 +5,7 @@ import { ask } from './http.js';
 import { plural } from './numbers.js';
 import { Poll } from './poll.js';
 
-const PAUSE_MS = 30_000, SOON_MS = 1500, AT_FIRST = 3;
+const PAUSE_MS = 30_000, SOON_MS = 1500, AT_FIRST = 3, MOST = 10;
 
 export class WorkList {
   /** handlers: onOpen(image id), openId() → the open image. */
@@ -44,10 +44,10 @@ export class WorkList {
     this.known = known;
     const focused = this.list.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     this.node.hidden = !fields.length && !unscored;
-    this.list.replaceChildren(...(this.isAll ? fields : fields.slice(0, AT_FIRST)).map(({ image, label, reason }) =>
+    this.list.replaceChildren(...fields.slice(0, this.isAll ? MOST : AT_FIRST).map(({ image, label, reason }) =>
       el('li', {}, el('button', { type: 'button', 'data-id': image, 'aria-current': image === open ? 'true' : null, title: label, onclick: () => this.handlers.onOpen(image) }, el('span', { class: 'nv-label' }, label), el('span', { class: 'nv-why' }, reason)))));
     this.more.hidden = fields.length <= AT_FIRST;
-    this.more.textContent = this.isAll ? 'fewer' : `all ${fields.length}`;
+    this.more.textContent = this.isAll ? 'fewer' : fields.length > MOST ? `best ${MOST}` : `all ${fields.length}`;
     this.hint.textContent = [fields.length ? '' : 'Every scored field was looked at.', unscored ? `${plural(unscored, 'image')} not scored yet.` : ''].filter(Boolean).join(' ');
     this.hint.hidden = !this.hint.textContent;
     if (focused) this.list.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
