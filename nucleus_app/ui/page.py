@@ -23,7 +23,7 @@ ALONE, TOGETHER, TO_OPEN = "Each image is a case", "All are one case", "Add to t
 CSS = """
 .gradio-container > main, .gradio-container .fillable { padding: 4px 14px !important; max-width: none !important; }
 #title { padding: 2px 4px 0; } #title .html-container { padding: 0 !important; }
-#title h3 { display: flex; align-items: baseline; gap: 16px; margin: 0; font-size: 16px; font-weight: 600; line-height: 1.5; }
+#title h3 { display: flex; align-items: baseline; gap: 16px; margin: 0; font-size: 16px; font-weight: 600; line-height: 1.3; }
 #title small { font-size: 13px; font-weight: 600; } #title a { margin-left: auto; padding: 0; font-size: 13px; }
 #details .block, #upload-into { padding: 8px 10px; }
 #upload-into label { padding: 3px 8px; }

@@ -135,7 +135,7 @@ def after_lessons() -> Answer:
     ]
     told["activations"] = [
         {"sha256": SECOND, "actor": "A. N.", "reason": "chosen", "at": "2025-11-20T14:20:00+00:00"},
-        {"sha256": FIRST, "actor": "trainer", "reason": "promoted", "at": "2025-11-12T19:02:00+00:00"},
+        {"sha256": BASE, "actor": "A. N.", "reason": "chosen", "at": "2025-11-18T09:00:00+00:00"},
     ]
     told["disk_bytes"] = 412_000_000
     return told
