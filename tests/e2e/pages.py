@@ -39,6 +39,11 @@ def learning_of(page: Page) -> Locator:
     return learning
 
 
+def lesson_of(learning: Locator) -> Locator:
+    """The part of the page that shows a lesson and what came of it."""
+    return learning.get_by_role("region", name="A lesson and what came of it")
+
+
 def read_lead(page: Page) -> str:
     """The sentence on top: what is in service, since when, what it learned from."""
     return learning_of(page).locator(".nv-lead").inner_text()

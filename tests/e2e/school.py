@@ -208,6 +208,16 @@ def verdict(state: str, gallery: list[list[Any]] | None = None) -> Answer:
     }
 
 
+def change_some(images: list[int]) -> list[list[Any]]:
+    """Newly right: wrong class, missed, one too many. Newly wrong: one nucleus that was right."""
+    return [
+        [images[0], 100.0, 120.0, 0, 1, 0],
+        [images[1], 210.0, 220.0, 1, None, 1],
+        [images[0], 300.0, 140.0, None, 2, None],
+        [images[0], 320.0, 300.0, 2, 2, 1],
+    ]
+
+
 def draw_tile(n: int) -> bytes:
     """A nucleus in the middle of pale tissue."""
     rng = np.random.default_rng(n)

@@ -22,7 +22,7 @@ export class Learning {
     Object.assign(this, { host, base, handlers, url: `${base}nucleus/api/training`, training: null, lessons: new Map(), chosen: null, isAll: false });
     this.lead = el('p', { class: 'nv-lead' });
     this.lost = el('p', { class: 'nv-lost', role: 'status' });
-    this.say = el('div', { class: 'nv-say', role: 'status' });
+    this.say = el('div', { class: 'nv-learning-say', role: 'status' });
     this.title = el('h2', { tabindex: -1 }, 'Learning');
     this.card = new LessonCard({ onStart: () => this.post('start', {}), onCancel: (run) => this.post('cancel', { run }) });
     this.lineage = new Lineage({ reader: handlers.reader, onReader: handlers.onReader, onActivate: (sha256) => this.post('activate', { sha256 }), onRun: (id) => this.choose(id) });

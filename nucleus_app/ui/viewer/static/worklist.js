@@ -11,7 +11,7 @@ export class WorkList {
   /** handlers: onOpen(image id), openId() → the open image. */
   constructor(base, handlers) {
     Object.assign(this, { url: `${base}nucleus/api/worklist`, handlers, answer: null, isAll: false, known: '' });
-    this.list = el('ol', { class: 'nv-list' });
+    this.list = el('ol', { class: 'nv-work' });
     this.hint = el('p', { class: 'nv-hint' });
     this.more = button('', () => { this.isAll = !this.isAll; this.show(); this.more.focus(); }, { class: 'nv-link' });
     this.node = el('section', { class: 'nv-worklist', 'aria-label': 'Next best field', hidden: true }, el('div', { class: 'nv-heading' }, el('h3', {}, 'Next best field'), this.more), this.list, this.hint);
