@@ -15,22 +15,29 @@ from nucleus_app.services.downloads import CSV, JSON, Download, write_cases
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
+from nucleus_app.services.worklist import WorkList
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
 from nucleus_app.web.case_routes import create_case_router, send
 from nucleus_app.web.hotspot_routes import create_hotspot_router
 from nucleus_app.web.qupath_routes import create_qupath_router
 from nucleus_app.web.review_routes import create_review_router
+from nucleus_app.web.training_routes import create_training_router
 
 STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409, SignedOff: 409}
 
 
-def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = lambda: False) -> APIRouter:
+def create_router(
+    workplace: Workplace,
+    is_worker_failing: Callable[[], bool] = lambda: False,
+    is_trainer_failing: Callable[[], bool] = lambda: False,
+) -> APIRouter:
     router = APIRouter(prefix="/nucleus")
     pyramids = PyramidCache(workplace)
     desk = ReviewDesk(workplace)
     case_desk = CaseDesk(workplace, desk)
     case_list = CaseList(workplace, case_desk)
+    work_list = WorkList(workplace)
 
     @router.get("/healthz")
     def health() -> dict[str, str]:
@@ -54,6 +61,10 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
             "cases": case_list.list_briefs(images),
         }
         return JSONResponse(listed | {"worker_failing": is_worker_failing()}, headers=NO_STORE)
+
+    @router.get("/api/worklist")
+    def worklist() -> JSONResponse:
+        return JSONResponse(work_list.read(), headers=NO_STORE)
 
     @router.get("/api/cases.xlsx")
     def cases_xlsx() -> Response:
@@ -79,6 +90,7 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
     whole.include_router(create_case_router(workplace, case_desk))
     whole.include_router(create_hotspot_router(workplace))
     whole.include_router(create_qupath_router(workplace))
+    whole.include_router(create_training_router(workplace, pyramids, is_trainer_failing))
     return whole
 
 
