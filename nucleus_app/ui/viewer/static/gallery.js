@@ -14,7 +14,7 @@ export class Gallery {
     this.ring = el('fieldset', { class: 'nv-choose' }, el('legend', {}, 'Rings show'), ...Object.entries(VIEWS).map(([value, text]) =>
       el('label', {}, el('input', { type: 'radio', name: 'nv-ring', value, checked: value === this.view, onchange: () => { this.view = value; this.draw(); } }), text)));
     this.groups = el('div', {});
-    this.node = el('div', { class: 'nv-gallery' }, el('div', { class: 'nv-gallery-head' }, el('h4', {}, 'What changed on the locked cases'), this.ring), this.groups);
+    this.node = el('div', { class: 'nv-gallery' }, el('div', { class: 'nv-gallery-head' }, el('h4', {}, 'Examples of what changed on the locked cases'), this.ring), this.groups);
   }
 
   /** run: its id; changes: the verdict's gallery, [image, x, y, truth, before, after] each. */

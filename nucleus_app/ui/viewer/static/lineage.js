@@ -119,6 +119,6 @@ function drawLanes({ at, through, from, hasParent }, width) {
   const top = shape('svg', { width, height: 18, viewBox: `0 0 ${width} 18` }, ...through.map((lane) => line(lane, 0, 18)),
     ...from.map((lane) => shape('path', { d: lane === at ? `M${x(at)} 0V12` : `M${x(lane)} 0C${x(lane)} 10 ${x(at)} 4 ${x(at)} 12`, class: 'nv-lane' })),
     ...(hasParent ? [line(at, 12, 18)] : []), shape('circle', { cx: x(at), cy: 12, r: 4.5, class: 'nv-node' }));
-  const below = shape('svg', { class: 'nv-lanes-below', width, viewBox: `0 0 ${width} 10`, preserveAspectRatio: 'none' }, ...[...through, ...(hasParent ? [at] : [])].map((lane) => line(lane, 0, 10.5))); // a little further: rows end between pixels
+  const below = shape('svg', { class: 'nv-lanes-below', width, viewBox: `0 0 ${width} 10`, preserveAspectRatio: 'none' }, ...[...through, ...(hasParent ? [at] : [])].map((lane) => line(lane, 0, 10.15))); // a little further: rows end between pixels
   return el('div', { class: 'nv-lanes', 'aria-hidden': 'true' }, top, below);
 }
