@@ -40,6 +40,9 @@ class Example:
     signed: NDArray[np.bool_]
     excluded: NDArray[np.bool_]
     tissue: NDArray[np.uint8]
+    left: int = 0
+    top: int = 0
+    """Where the upper left pixel of ``rgb`` lies in the image: of a large one only what teaches is cut out."""
 
     def as_labelled(self) -> LabelledImage:
         """For judging: labelled where it was reviewed or signed."""
