@@ -165,6 +165,7 @@ class ScoringRow(Table):
     oddities: Mapped[list[str]] = mapped_column(JSON, default=list, server_default="[]")
     confidence: Mapped[list[float] | None] = mapped_column(JSON)
     confirmed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    traits: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class TileRow(Table):
@@ -225,3 +226,114 @@ class RoiMapRow(Table):
     error: Mapped[str | None] = mapped_column(String(1000))
     attempt: Mapped[int]
     created: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class LearningCaseRow(Table):
+    """On which side of the learning loop a case stands, since it was signed first. Rows are added, never changed or removed."""
+
+    __tablename__ = "learning_case"
+    __table_args__ = (
+        UniqueConstraint("place"),
+        CheckConstraint("split IN ('train', 'validation', 'locked')", name="split"),
+        CheckConstraint("place >= 0", name="place"),
+    )
+
+    case_id: Mapped[int] = mapped_column(ForeignKey("case_record.id"), primary_key=True, autoincrement=False)
+    place: Mapped[int]
+    split: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RunRow(Table):
+    """One training run: where it stands, who holds it, and what each of its states made."""
+
+    __tablename__ = "training_run"
+    __table_args__ = (
+        UniqueConstraint("is_open"),
+        CheckConstraint(
+            "state IN ('queued', 'preparing', 'training', 'judging', 'promoted', 'rejected', 'undecided', 'nothing', "
+            "'failed', 'cancelled')",
+            name="state",
+        ),
+        CheckConstraint("cause IN ('fields', 'button')", name="cause"),
+        CheckConstraint(
+            "(is_open IS NULL) = (state NOT IN ('queued', 'preparing', 'training', 'judging'))", name="open"
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    is_open: Mapped[bool | None]
+    """True or null, never false: the database itself keeps a second run from being open."""
+    cause: Mapped[str] = mapped_column(String(16))
+    requested_by: Mapped[str] = mapped_column(String(60))
+    queued: Mapped[datetime] = mapped_column(UtcDateTime)
+    started: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    finished: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    holder: Mapped[str | None] = mapped_column(String(64))
+    beat: Mapped[int]
+    last_sign_off: Mapped[int]
+    snapshot: Mapped[str | None] = mapped_column(String(64))
+    start_sha256: Mapped[str | None] = mapped_column(String(64))
+    candidate_sha256: Mapped[str | None] = mapped_column(String(64))
+    verdict: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    error: Mapped[str | None] = mapped_column(String(1000))
+    is_cancelled: Mapped[bool]
+    summary: Mapped[dict[str, Any]] = mapped_column(JSON)
+    device: Mapped[str | None] = mapped_column(String(100))
+
+
+class RunEventRow(Table):
+    """What happened in a training run. Rows are added, never changed or removed."""
+
+    __tablename__ = "training_event"
+    __table_args__ = (Index("ix_training_event_run_id", "run_id"), {"sqlite_autoincrement": True})
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    run_id: Mapped[int] = mapped_column(ForeignKey("training_run.id"))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    event: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class VersionRow(Table):
+    """A set of weights that this store knows. Its file is the blob of that name. Rows are added, never changed or removed."""
+
+    __tablename__ = "version"
+
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    name: Mapped[str] = mapped_column(String(100))
+    parent: Mapped[str | None] = mapped_column(String(64))
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("training_run.id"))
+    created: Mapped[datetime] = mapped_column(UtcDateTime)
+    size_bytes: Mapped[int]
+    learned: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class ActivationRow(Table):
+    """A version was put in service, or could not be opened. Rows are added, never changed or removed; the last one that is
+    no refusal says what is in service.
+    """
+
+    __tablename__ = "activation"
+    __table_args__ = (
+        CheckConstraint("reason IN ('promoted', 'chosen', 'refused')", name="reason"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(ForeignKey("version.sha256"))
+    actor: Mapped[str] = mapped_column(String(64))
+    reason: Mapped[str] = mapped_column(String(16))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    run_id: Mapped[int | None] = mapped_column(ForeignKey("training_run.id"))
+
+
+class TrainerRow(Table):
+    """What a trainer said last of itself."""
+
+    __tablename__ = "trainer"
+
+    slot: Mapped[str] = mapped_column(String(64), primary_key=True)
+    doing: Mapped[str] = mapped_column(String(200))
+    at: Mapped[datetime] = mapped_column(UtcDateTime)

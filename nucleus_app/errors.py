@@ -51,3 +51,7 @@ class SignedOff(NucleusAppError):
 
 class InvalidAnnotations(NucleusAppError):
     """A file of annotations from another program that cannot be imported."""
+
+
+class LostRun(NucleusAppError):
+    """Another trainer holds the training run."""

@@ -47,7 +47,8 @@ RULES = {
     ),
     "db": ({"db", "nucleus_app.domain", "nucleus_app.errors"}, {"torch", "gradio", "pandas"}),
     "trainer": (
-        {"trainer", "nucleus_app.kinet", "nucleus_app.imaging", "nucleus_app.domain", "nucleus_app.errors", "db"},
+        {"trainer", "nucleus_app.kinet", "nucleus_app.imaging", "nucleus_app.domain", "nucleus_app.errors", "db"}
+        | {"nucleus_app.settings", "nucleus_app.log", "nucleus_app"},
         {"gradio"},
     ),
 }

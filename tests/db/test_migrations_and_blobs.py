@@ -16,19 +16,24 @@ from db.cases import get_case_record
 from db.edits import LoggedEdit, append_edits, find_review, list_reviews, put_review
 from db.engine import create_store, session_scope
 from db.images import NewImage, add_image, list_images
+from db.learning_cases import count_splits, learn_from, list_splits
 from db.migrate import migrate
+from db.runs import list_runs
 from db.scorings import get_nuclei, get_scoring, put_tile, queue_scoring
 from db.tables import Table
+from db.versions import find_active
 from nucleus_app.domain.edits import Delete, SignedEdit
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
 from nucleus_app.domain.review import Review
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.domain.sheet import CaseSheet, FieldPlan
+from nucleus_app.domain.split import Split, assign_split
 from nucleus_app.errors import NotFound, StorageFull
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 OURS = {"case_record", "case_change", "sign_off", "image", "scoring", "scoring_tile", "edit", "review", "roi_map"}
+OURS |= {"learning_case", "training_run", "training_event", "version", "activation", "trainer"}
 
 
 def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> None:
@@ -56,7 +61,7 @@ def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> N
 LATER_REVISION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0005", "0004", None, None
+revision, down_revision, branch_labels, depends_on = "0006", "0005", None, None
 def upgrade() -> None:
     with op.batch_alter_table("image", recreate="always") as table:
         table.add_column(sa.Column("stain", sa.String(10), nullable=True))
@@ -72,7 +77,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         image = add_image(session, NewImage("a", "b", "kept", "PNG", 40, 40, None, ()), NOW)
         put_tile(session, queue_scoring(session, image.id, PixelSize(0.5, "x"), NOW), 0, Nuclei.empty(), NOW)
     shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations/versions/0005_later.py").write_text(LATER_REVISION)
+    (tmp_path / "migrations/versions/0006_later.py").write_text(LATER_REVISION)
     monkeypatch.setattr(db.migrate, "MIGRATIONS", tmp_path / "migrations")
     migrate(engine)
     with engine.connect() as connection:
@@ -80,7 +85,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         assert connection.scalar(text("SELECT count(*) FROM scoring_tile")) == 1
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
     engine.dispose()
-    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0004'}")
+    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0005'}")
     with session_scope(backup) as session:
         assert [image.label for image in list_images(session, 99)] == ["kept"]
     backup.dispose()
@@ -99,7 +104,7 @@ def test_scorings_of_the_first_release_are_read_after_the_upgrade(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_store(database_url)
-    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("0002*", "0003*", "0004*"))
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "first", ignore=shutil.ignore_patterns("000[2-9]*"))
     with monkeypatch.context() as first_release:
         first_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "first")
         migrate(engine)
@@ -122,7 +127,7 @@ def test_a_scoring_of_the_second_release_can_be_corrected_after_the_upgrade(
     database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine = create_store(database_url)
-    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "second", ignore=shutil.ignore_patterns("0003*", "0004*"))
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "second", ignore=shutil.ignore_patterns("000[3-9]*"))
     with monkeypatch.context() as second_release:
         second_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "second")
         migrate(engine)
@@ -141,6 +146,51 @@ def test_a_scoring_of_the_second_release_can_be_corrected_after_the_upgrade(
     with session_scope(engine) as session:
         assert find_review(session, 1).tally.counts == (0, 1, 0)
         assert get_scoring(session, 1).counts == (1, 2, 3)  # the network's own counts are as they were
+    engine.dispose()
+
+
+SIGNED_CASES = (
+    *(
+        f"INSERT INTO case_record (id, rev, sheet, created) VALUES ({id_}, 1, '{{}}', '2026-01-01 00:00:00')"
+        for id_ in range(1, 12)
+    ),
+    *(
+        "INSERT INTO sign_off (id, case_id, revision, kind, reader, reason, at, report) VALUES"
+        f" ({id_}, {case_id}, {revision}, '{kind}', 'Dr. A', '', '2026-02-{id_:02} 00:00:00', {report})"
+        for id_, (case_id, revision, kind, report) in enumerate(
+            [
+                *((case_id, 1, "signed", "'f'") for case_id in (7, 3, 9)),
+                (7, 2, "reopened", "NULL"),
+                (1, 1, "signed", "'f'"),
+                (7, 2, "signed", "'f'"),
+                *((case_id, 1, "signed", "'f'") for case_id in (2, 11, 4, 8)),
+            ],
+            1,
+        )
+    ),
+)
+
+
+def test_cases_that_were_signed_before_the_upgrade_take_sides_in_the_order_of_their_first_signature(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = create_store(database_url)
+    shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "fourth", ignore=shutil.ignore_patterns("000[5-9]*"))
+    with monkeypatch.context() as fourth_release:
+        fourth_release.setattr(db.migrate, "MIGRATIONS", tmp_path / "fourth")
+        migrate(engine)
+    with session_scope(engine, write=True) as session:
+        for row in SIGNED_CASES:
+            session.execute(text(row))
+    migrate(engine)
+    order = [7, 3, 9, 1, 2, 11, 4, 8]
+    with session_scope(engine, write=True) as session:
+        assert list_splits(session, list(range(1, 12))) == {id_: assign_split(n) for n, id_ in enumerate(order)}
+        assert count_splits(session) == {Split.TRAIN: 4, Split.VALIDATION: 2, Split.LOCKED: 2}
+        assert learn_from(session, 3, NOW) == assign_split(1)  # reopened and signed again it stays where it is
+        assert learn_from(session, 5, NOW) == assign_split(8)  # and the next one goes on from there
+        assert find_active(session) is None
+        assert list_runs(session, 9) == []
     engine.dispose()
 
 

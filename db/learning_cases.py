@@ -1,0 +1,38 @@
+"""Store of the sides of signed cases in the learning loop. Functions never commit."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from db.tables import LearningCaseRow
+from nucleus_app.domain.split import Split, assign_split
+
+
+def learn_from(session: Session, case_id: int, now: datetime) -> Split:
+    """Put a case on its side at its first signature; again is fine, and changes nothing. The case must be locked."""
+    row = session.get(LearningCaseRow, case_id)
+    if row is None:
+        if session.get_bind().dialect.name == "postgresql":
+            # Two cases that are signed at once must not get the same place. On SQLite a writing transaction is alone.
+            session.execute(text("LOCK TABLE learning_case IN SHARE ROW EXCLUSIVE MODE"))
+        place = session.scalar(select(func.coalesce(func.max(LearningCaseRow.place) + 1, 0))) or 0
+        row = LearningCaseRow(case_id=case_id, place=place, split=assign_split(place).value, at=now)
+        session.add(row)
+        session.flush()
+    return Split(row.split)
+
+
+def list_splits(session: Session, case_ids: list[int]) -> dict[int, Split]:
+    """The sides of those of the given cases that were ever signed."""
+    rows = select(LearningCaseRow.case_id, LearningCaseRow.split).where(LearningCaseRow.case_id.in_(case_ids))
+    return {case_id: Split(split) for case_id, split in session.execute(rows)}
+
+
+def count_splits(session: Session) -> dict[Split, int]:
+    """How many cases stand on each side."""
+    rows = session.execute(select(LearningCaseRow.split, func.count()).group_by(LearningCaseRow.split))
+    counted = {Split(split): n for split, n in rows}
+    return {split: counted.get(split, 0) for split in Split}
