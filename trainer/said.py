@@ -24,7 +24,7 @@ from trainer.statement import EXCLUDED, Statement, Window, look_up_reviewed, loo
 
 MARGIN_UM = 32.0
 """Around what was said so much of the image is kept, for the network to see it in its surroundings."""
-WHOLE_UP_TO_PX = 16_000_000
+WHOLE_UP_TO_PX = 5_000_000
 """What was said of a larger part of an image is cut into parts that lie apart."""
 CELL_PX = 64
 """Parts are found on a grid of this."""
@@ -82,7 +82,9 @@ def state_image(reviewed: ReviewedImage) -> list[Statement]:
     regions = tuple(s.edit for s in standing if isinstance(s.edit, Region))
     said = _say(reviewed, words, regions)
     fields = tuple(box for box in reviewed.fields if _holds_any(box, said.corrected))
-    is_correction = bool(len(said.corrected)) or any(r.label in (RegionLabel.TUMOUR, RegionLabel.NON_TUMOUR) for r in regions)
+    is_correction = bool(len(said.corrected)) or any(
+        r.label in (RegionLabel.TUMOUR, RegionLabel.NON_TUMOUR) for r in regions
+    )
     return [
         Statement(
             reviewed.image, reviewed.case, reviewed.split, reviewed.blob, reviewed.mpp, window,
@@ -136,13 +138,17 @@ def _say(reviewed: ReviewedImage, words: dict[NucleusId, _Word], regions: Sequen
     kept &= codes != EXCLUDED
     weak = codes == NON_TUMOUR
     classes = np.where(weak, NucleusClass.OTHER, present.nuclei.classes).astype(np.uint8)
-    by_person = np.array([_is_by_person(words.get(i), w) for i, w in zip(present.ids, weak.tolist(), strict=True)], np.bool_)
+    by_person = np.array(
+        [_is_by_person(words.get(i), w) for i, w in zip(present.ids, weak.tolist(), strict=True)], np.bool_
+    )
     ids = set(present.ids)
     places = {id_: word.at or _candidate_at(reviewed.candidates, id_) for id_, word in words.items()}
     removed = [places[id_] for id_ in words if isinstance(id_, int) and id_ not in ids and id_ not in disputed]
     untouched = np.array(sorted(set(range(len(reviewed.candidates))) - words.keys() - ids), np.intp)
     hidden = reviewed.candidates.xy[untouched]
-    hidden = hidden[~look_up_reviewed(regions, *_columns(hidden))]  # where all was looked at, what is not marked is absent
+    hidden = hidden[
+        ~look_up_reviewed(regions, *_columns(hidden))
+    ]  # where all was looked at, what is not marked is absent
     doubtful = np.concatenate([hidden, _to_points([places[id_] for id_ in words if id_ in disputed])])
     nuclei = Nuclei(xy, classes, present.nuclei.scores).select(kept)
     corrected = [places[id_] for id_ in words if isinstance(id_, int) or id_ in ids or id_ in disputed]
@@ -202,10 +208,11 @@ def _cut(
         return []
     margin = MARGIN_UM / reviewed.mpp
     width, height = reviewed.size
-    edges = np.asarray(boxes) + (-margin, -margin, margin, margin)
-    edges = np.concatenate([np.floor(edges[:, :2]), np.ceil(edges[:, 2:]) + 1], axis=1)
-    edges = np.clip(edges, 0, (width, height, width, height)).astype(np.int64)
-    left, top, right, bottom = (*edges[:, :2].min(axis=0).tolist(), *edges[:, 2:].max(axis=0).tolist())
+    reached = np.asarray(boxes, np.float64) + np.array([-margin, -margin, margin, margin])
+    reached = np.concatenate([np.floor(reached[:, :2]), np.ceil(reached[:, 2:]) + 1], axis=1)
+    edges: NDArray[np.int64] = np.clip(reached, 0, (width, height, width, height)).astype(np.int64)
+    left, top = (int(value) for value in edges[:, :2].min(axis=0))
+    right, bottom = (int(value) for value in edges[:, 2:].max(axis=0))
     if (right - left) * (bottom - top) <= WHOLE_UP_TO_PX:
         return [Window(left, top, right - left, bottom - top)]
     return _part(edges, reviewed.size)

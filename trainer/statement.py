@@ -41,7 +41,8 @@ class Window(NamedTuple):
     def holds(self, xy: Points) -> NDArray[np.bool_]:
         """Which of the points (N, 2) lie on its pixels."""
         corner = np.array([self.left - 0.5, self.top - 0.5])
-        inside: NDArray[np.bool_] = np.all((xy >= corner) & (xy < corner + (self.width, self.height)), axis=1)
+        size = np.array([self.width, self.height])
+        inside: NDArray[np.bool_] = np.all((xy >= corner) & (xy < corner + size), axis=1)
         return inside
 
 
@@ -100,8 +101,14 @@ def make_example(statement: Statement, rgb: Rgb) -> Example:
 def paint(plane: NDArray[Any], shape: Shape, window: Window, value: int) -> None:
     """Set the pixels of a window (H, W) whose centres lie in a shape. Only its bounding box is looked at, in bands."""
     box = bound_shape(shape)
-    first_x, last_x = max(0, math.floor(box.left) - window.left), min(plane.shape[1], math.ceil(box.right) - window.left + 1)
-    first_y, last_y = max(0, math.floor(box.top) - window.top), min(plane.shape[0], math.ceil(box.bottom) - window.top + 1)
+    first_x, last_x = (
+        max(0, math.floor(box.left) - window.left),
+        min(plane.shape[1], math.ceil(box.right) - window.left + 1),
+    )
+    first_y, last_y = (
+        max(0, math.floor(box.top) - window.top),
+        min(plane.shape[0], math.ceil(box.bottom) - window.top + 1),
+    )
     if first_x >= last_x:
         return
     columns = np.arange(first_x, last_x)
