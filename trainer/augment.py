@@ -19,17 +19,32 @@ from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.proximity import encode_points
 from trainer.dataset import UNKNOWN, TrainingImage
 
-SCALE_RANGE = (0.75, 1.35)
+WIDEST_SCALE = (0.75, 1.35)
 ELASTIC_PX = 2.0
 ELASTIC_KNOTS = 6
 BEND_ITERATIONS = 3
 HAEMATOXYLIN_RANGE = (np.array([0.90, 0.41, 0.15]), np.array([0.61, 0.65, 0.45]))
 DAB_RANGE = (np.array([0.28, 0.56, 0.78]), np.array([0.54, 0.57, 0.62]))
 """Stain vectors measured over the labs of the training sets, from one extreme to the other."""
-OWN_STAINS = 0.2
 MOST_RESIDUAL = 0.15
-_MARGIN = 1.45 / SCALE_RANGE[0]
+_MARGIN = 1.45 / WIDEST_SCALE[0]
 """A window this many crops wide holds every rotated and scaled crop (√2, and a rim for bending)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How far crops are changed. The defaults are for labs that nobody has seen yet."""
+
+    own_stains: float = 0.2
+    """Share of crops that keep about their own stain vectors; the others get those of other labs."""
+    gain: float = 0.4
+    """Each stain is exp(± this) times as strong."""
+    scale: tuple[float, float] = WIDEST_SCALE
+
+
+UNKNOWN_LAB = Variety()
+SAME_LAB = Variety(own_stains=0.75, gain=0.2, scale=(0.88, 1.14))
+"""For a lab's own images: tomorrow's slides are stained much like today's."""
 
 
 class Batch(NamedTuple):
@@ -64,9 +79,9 @@ class Warp:
         return found
 
 
-def random_warp(size: int, rng: np.random.Generator) -> Warp:
+def random_warp(size: int, rng: np.random.Generator, scale_range: tuple[float, float] = WIDEST_SCALE) -> Warp:
     angle = rng.uniform(0, 2 * math.pi)
-    scale = math.exp(rng.uniform(math.log(SCALE_RANGE[0]), math.log(SCALE_RANGE[1])))
+    scale = math.exp(rng.uniform(math.log(scale_range[0]), math.log(scale_range[1])))
     mirror = rng.choice([-1.0, 1.0])
     cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
     linear = np.array([[cos * mirror, -sin], [sin * mirror, cos]])
@@ -75,7 +90,13 @@ def random_warp(size: int, rng: np.random.Generator) -> Warp:
     return Warp(linear, bend)
 
 
-def draw_batch(images: Sequence[TrainingImage], size: int, config: KiNetConfig, rng: np.random.Generator) -> Batch:
+def draw_batch(
+    images: Sequence[TrainingImage],
+    size: int,
+    config: KiNetConfig,
+    rng: np.random.Generator,
+    variety: Variety = UNKNOWN_LAB,
+) -> Batch:
     """One random crop of ``size`` pixels from each of the given images."""
     half = math.ceil(size * _MARGIN / 2)
     axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
@@ -83,7 +104,7 @@ def draw_batch(images: Sequence[TrainingImage], size: int, config: KiNetConfig, 
     windows, grids, proximities = [], [], []
     for image in images:
         centre = _draw_centre(image, size, rng)
-        warp = random_warp(size, rng)
+        warp = random_warp(size, rng, variety.scale)
         windows.append(_cut_window(image, centre, half))
         # Pixel q of a window of 2·half pixels lies at (q + 0.5) / half - 1 of grid_sample's scale.
         grids.append((lattice @ warp.linear.T + warp.bend + 0.5) / half)
@@ -95,7 +116,7 @@ def draw_batch(images: Sequence[TrainingImage], size: int, config: KiNetConfig, 
     rgb = F.grid_sample(window[:, :3], grid, mode="bilinear", padding_mode="border", align_corners=False)
     codes = F.grid_sample(window[:, 3:], grid, mode="nearest", padding_mode="zeros", align_corners=False)
     return Batch(
-        restain(rgb, torch.from_numpy(np.stack([image.stains for image in images])), rng),
+        restain(rgb, torch.from_numpy(np.stack([image.stains for image in images])), rng, variety),
         torch.from_numpy(np.stack(proximities)),
         codes[:, :1] / 255,
         codes[:, 1].long(),
@@ -133,7 +154,7 @@ def _cut_window(image: TrainingImage, centre: NDArray[np.int64], half: int) -> N
     return window
 
 
-def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator) -> Tensor:
+def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator, variety: Variety = UNKNOWN_LAB) -> Tensor:
     """RGB (B, 3, S, S) 0..255 with its own stain vectors (B, 3, 3) → -1..1 as another lab, scanner and day would have
     given it: other vectors, more or less of each stain, another light, focus and noise.
     """
@@ -143,11 +164,11 @@ def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator) -> Tensor:
         return torch.from_numpy(rng.uniform(low, high, (batch, *shape)).astype(np.float32))
 
     density = -torch.log10((rgb.clamp(0, 255) + 1) / 256)
-    gains = torch.exp(uniform(-0.4, 0.4, 3))
+    gains = torch.exp(uniform(-variety.gain, variety.gain, 3))
     amounts = torch.einsum("bihw,bij->bjhw", density, torch.linalg.inv(stains))
     # What neither stain explains is often a saturated pixel; other vectors would turn it into a glowing colour.
     amounts = torch.cat([amounts[:, :2].clamp(min=0), amounts[:, 2:].clamp(-MOST_RESIDUAL, MOST_RESIDUAL)], dim=1)
-    density = torch.einsum("bihw,bij->bjhw", amounts, gains[:, :, None] * _draw_stains(stains, rng))
+    density = torch.einsum("bihw,bij->bjhw", amounts, gains[:, :, None] * _draw_stains(stains, rng, variety.own_stains))
     dimmer = uniform(0, 0.14, 1) * (uniform(0, 1, 1) < 0.6) + uniform(-0.025, 0.025, 3)
     gamma = torch.exp(uniform(-0.15, 0.15))[:, None, None, None]
     light = 10 ** (-(density * gamma + dimmer[:, :, None, None]).clamp(min=0))
@@ -156,11 +177,11 @@ def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator) -> Tensor:
     return ((light + noise).clamp(0, 1) * 2 - 1).contiguous()
 
 
-def _draw_stains(own: Tensor, rng: np.random.Generator) -> Tensor:
-    """Stain vectors (B, 3, 3) of other labs: anywhere between the extremes that were measured, one in five its own."""
+def _draw_stains(own: Tensor, rng: np.random.Generator, kept: float) -> Tensor:
+    """Stain vectors (B, 3, 3) of other labs: anywhere between the extremes that were measured, a share its own."""
     drawn = []
     for matrix in own.numpy():
-        if rng.random() < OWN_STAINS:
+        if rng.random() < kept:
             drawn.append(matrix + rng.uniform(-0.03, 0.03, (3, 3)))
             continue
         rows = [

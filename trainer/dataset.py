@@ -18,8 +18,8 @@ from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, STAIN_MATRIX, rgb_to_de
 from nucleus_app.kinet.preprocess import Rgb, scale_image
 from nucleus_app.kinet.proximity import keep_apart
 
-UNKNOWN, TUMOUR, NON_TUMOUR = 0, 1, 2
-"""Codes of the weak region map."""
+UNKNOWN, TUMOUR, NON_TUMOUR, EXCLUDED = 0, 1, 2, 3
+"""Codes of the weak region map. Where a person excluded, nothing teaches, not even what a version knows."""
 
 TUMOUR_REACH_UM = 10.0
 """Tissue this near a marked tumour nucleus is tumour."""
@@ -56,9 +56,9 @@ def prepare_training_image(image: LabelledImage, network_mpp: float, weak_weight
     rgb, scaling = scale_image(image.rgb, image.mpp, network_mpp)
     nuclei = Nuclei(scaling.to_network(image.nuclei.xy), image.nuclei.classes, image.nuclei.scores)
     stains = measure_stains(rgb, nuclei)
-    labelled = _resize_mask(image.labelled_area, rgb.shape[:2])
+    labelled = resize_mask(image.labelled_area, rgb.shape[:2])
     tumour = nuclei.select(nuclei.classes != NucleusClass.OTHER)
-    from_tumour = _distance_to(tumour.xy, rgb.shape[:2]) * network_mpp
+    from_tumour = distance_to(tumour.xy, rgb.shape[:2]) * network_mpp
     from_area = np.zeros(rgb.shape[:2]) if labelled.all() else distance_transform_edt(~labelled) * network_mpp
     near = (from_tumour <= TUMOUR_REACH_UM) & labelled
     far = (from_tumour > STROMA_BEYOND_UM) & ((from_area > STROMA_BEYOND_UM) | labelled)
@@ -115,11 +115,11 @@ def find_stained_blobs(rgb: Rgb, *, sigma_px: float = 3.0, contrast: float = 0.0
 
 def mask_near(xy: NDArray[np.float32], shape: tuple[int, int], radius_px: float) -> NDArray[np.bool_]:
     """Pixels (H, W) within a radius of any of the points (N, 2)."""
-    near: NDArray[np.bool_] = _distance_to(xy, shape) <= radius_px
+    near: NDArray[np.bool_] = distance_to(xy, shape) <= radius_px
     return near
 
 
-def _distance_to(xy: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float64]:
+def distance_to(xy: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Distance (H, W) of every pixel to the nearest point, in pixels; infinite without points."""
     if len(xy) == 0:
         return np.full(shape, np.inf)
@@ -131,10 +131,16 @@ def _distance_to(xy: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.
     return distance
 
 
-def _resize_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, int]) -> NDArray[np.bool_]:
+def resize_mask(mask: NDArray[np.bool_] | None, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """A mask (H, W) at another size; all of it without a mask."""
     if mask is None:
         return np.ones(shape, np.bool_)
     return np.asarray(Image.fromarray(mask).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
+
+
+def resize_codes(codes: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A plane of codes (H, W) at another size."""
+    return np.array(Image.fromarray(codes).resize((shape[1], shape[0]), Image.Resampling.NEAREST))
 
 
 def hash_images(images: Iterable[TrainingImage]) -> str:

@@ -21,7 +21,8 @@ class Example:
     ``nuclei``: what is there after all corrections, excluded places left out, nuclei in painted non-tumour regions as
     non-tumour ones. ``by_person`` (N,): a person placed, classed or moved it; else the network found it and nobody
     objected. ``removed`` (M, 2): a person said that there is no nucleus. ``doubtful`` (K, 2): what says neither that
-    there is one nor that there is none: candidates under the thresholds, nuclei that readers disagree about.
+    there is one nor that there is none: candidates under the thresholds outside painted reviewed areas, and nuclei that
+    readers disagree about.
     ``reviewed`` (H, W): painted as reviewed. ``signed`` (H, W): counted fields in which a person corrected something.
     ``excluded`` (H, W). ``tissue`` (H, W) uint8: the weak regions that a person painted, codes of
     :mod:`trainer.dataset`. An excluded pixel is neither reviewed nor signed.

@@ -29,6 +29,7 @@ from trainer.calibrate import calibrate_thresholds
 from trainer.dataset import TrainingImage
 from trainer.losses import is_finite, joint_loss
 from trainer.policy import TrainPolicy
+from trainer.team import Team
 
 MATCH_RADIUS_UM = 6.0
 SET_POWER = 0.35
@@ -38,10 +39,16 @@ Report = Callable[[dict[str, Any]], None]
 class Run:
     """State of one run; everything that must survive a stop is in :meth:`state`."""
 
-    def __init__(self, network: KiNet, policy: TrainPolicy, device: str) -> None:
+    def __init__(
+        self, network: KiNet, policy: TrainPolicy, device: str, *, team: Team | None = None, frozen_stages: int = 0
+    ) -> None:
         self.policy = policy
         self.device = torch.device(device)
+        self.team = team or Team.alone()
         self.network = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._frozen = self.network.contraction.stages()[:frozen_stages]
+        for stage in self._frozen:
+            stage.requires_grad_(False)
         self.average = copy.deepcopy(self.network).eval()
         self.optimiser = torch.optim.AdamW(
             _parameter_groups(self.network, policy.weight_decay), lr=policy.learning_rate
@@ -81,6 +88,8 @@ class Run:
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One gradient step; returns the loss terms. Raises TrainingDiverged when a loss is not finite."""
         self.network.train()
+        for stage in self._frozen:
+            stage.eval()  # the statistics of its norms stay as they are too
         on_device = Batch(*(part.to(self.device) for part in batch))
         image = on_device.image.contiguous(memory_format=torch.channels_last)
         # bf16 halves the time where the processor has it; where it is emulated it would be many times slower.
@@ -96,6 +105,7 @@ class Run:
             )
         self.optimiser.zero_grad(set_to_none=True)
         terms.total.backward()  # type: ignore[no-untyped-call]
+        self.team.average_gradients(self.network)
         nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
         self.optimiser.step()
         self.schedule.step()
@@ -128,8 +138,9 @@ def _cpu_flags() -> str:
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Norms and biases are not decayed."""
-    flat = [p for p in network.parameters() if p.ndim < 2]
-    deep = [p for p in network.parameters() if p.ndim >= 2]
+    learning = [p for p in network.parameters() if p.requires_grad]
+    flat = [p for p in learning if p.ndim < 2]
+    deep = [p for p in learning if p.ndim >= 2]
     return [{"params": deep, "weight_decay": weight_decay}, {"params": flat, "weight_decay": 0.0}]
 
 
@@ -169,9 +180,9 @@ def fit(
             if run.step % policy.evaluate_every == 0 or run.step == policy.last_step:
                 upcoming.result()
                 line = _evaluate_and_keep(run, validation, out, provenance)
-                report({"event": "evaluation", "step": run.step, "loss": _mean(losses), **line})
+                report({"event": "evaluation", "step": run.step, "loss": mean_losses(losses), **line})
                 losses = []
-                _save_state(run.state() | {"rng": drawn_after}, checkpoint)
+                save_state(run.state() | {"rng": drawn_after}, checkpoint)
     checkpoint.unlink(missing_ok=True)
     return load_version(out)
 
@@ -239,7 +250,7 @@ def summarise(result: Evaluation) -> dict[str, Any]:
     }
 
 
-def _save_state(state: dict[str, Any], path: Path) -> None:
+def save_state(state: dict[str, Any], path: Path) -> None:
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
     partial.replace(path)
@@ -251,9 +262,9 @@ def _progress(run: Run, losses: list[dict[str, float]]) -> dict[str, Any]:
         "step": run.step,
         "of": run.policy.steps,
         "elapsed_s": round(run.seconds, 1),
-        "loss": _mean(losses[-50:]),
+        "loss": mean_losses(losses[-50:]),
     }
 
 
-def _mean(losses: list[dict[str, float]]) -> dict[str, float]:
+def mean_losses(losses: list[dict[str, float]]) -> dict[str, float]:
     return {name: round(float(np.mean([line[name] for line in losses])), 5) for name in losses[0]} if losses else {}

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from nucleus_app.kinet.network import KiNetOutput
 from trainer.augment import Batch
-from trainer.dataset import UNKNOWN
+from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN
 from trainer.policy import TrainPolicy
 
 
@@ -45,9 +45,10 @@ def correlation_penalty(predicted: Tensor, weight: Tensor) -> Tensor:
 
 def roi_loss(logits: Tensor, region: Tensor) -> Tensor:
     """Cross-entropy over annotated pixels only (Eq. 4). ``logits`` (B, 2, H, W), ``region`` (B, H, W) codes."""
-    if not bool((region != UNKNOWN).any()):
+    annotated = (region == TUMOUR) | (region == NON_TUMOUR)
+    if not bool(annotated.any()):
         return logits.sum() * 0.0
-    return F.cross_entropy(logits, region - 1, ignore_index=UNKNOWN - 1)
+    return F.cross_entropy(logits, torch.where(annotated, region, UNKNOWN) - 1, ignore_index=UNKNOWN - 1)
 
 
 def joint_loss(output: KiNetOutput, batch: Batch, policy: TrainPolicy, *, with_correlation: bool) -> LossTerms:

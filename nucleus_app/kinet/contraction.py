@@ -38,6 +38,10 @@ class ResidualContraction(nn.Module):
             for level, (below, width) in enumerate(pairwise(widths), start=1)
         )
 
+    def stages(self) -> list[nn.Module]:
+        """Its parts from the image down: what fine-tuning can leave as it is."""
+        return [self.stem, *self.levels]
+
     def forward(self, image: Tensor) -> list[Tensor]:
         features = [self.stem(image)]
         for level in self.levels:
@@ -57,6 +61,15 @@ class SmpContraction(nn.Module):
         self.widths = tuple(int(w) for w in self.encoder.out_channels)
         self.dropout = nn.Dropout2d(dropout)
 
+    def stages(self) -> list[nn.Module]:
+        """Its parts from the image down: what fine-tuning can leave as it is."""
+        blocks = _find_blocks(self.encoder)
+        if blocks is None:
+            return [self.encoder]
+        inside = set(blocks.modules())
+        stem = [m for m in self.encoder.modules() if m not in inside and not list(m.children())]
+        return [nn.ModuleList(stem), *blocks]
+
     def forward(self, image: Tensor) -> list[Tensor]:
         features = list(self.encoder(image))
         features[-2:] = [self.dropout(f) for f in features[-2:]]
@@ -65,9 +78,8 @@ class SmpContraction(nn.Module):
 
 def _drop_unused_stages(encoder: nn.Module) -> None:
     """Remove the timm stages behind the deepest feature; they would be computed and shipped for nothing."""
-    network = getattr(encoder, "model", None)
-    stages = getattr(network, "blocks", None)
-    if not isinstance(stages, nn.Sequential):
+    stages = _find_blocks(encoder)
+    if stages is None:
         return
     encoder.eval()
     with torch.no_grad():
@@ -83,6 +95,12 @@ def _drop_unused_stages(encoder: nn.Module) -> None:
                 stages.append(last)
                 break
     encoder.train()
+
+
+def _find_blocks(encoder: nn.Module) -> nn.Sequential | None:
+    """The stages of an encoder that comes from timm."""
+    blocks = getattr(getattr(encoder, "model", None), "blocks", None)
+    return blocks if isinstance(blocks, nn.Sequential) else None
 
 
 def load_by_order(network: nn.Module, state: dict[str, Tensor]) -> None:

@@ -1,0 +1,287 @@
+"""One fine-tuning: a version in service learns a lab from a few corrected fields, and keeps what it knew.
+
+As MicroNet teaches (Xing et al. 2019, BMC Bioinformatics): start from a trained network, leave its first stages as they are,
+mix in auxiliary data weighed by γ. What nobody labelled is no background (Feng et al. 2019): there the network's own
+running average speaks, softly.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from nucleus_app.errors import CheckpointError, InvalidDataset
+from nucleus_app.kinet.backends import wrap_network
+from nucleus_app.kinet.checkpoint import Version, load_version, state_of, write_version
+from nucleus_app.kinet.config import Provenance
+from nucleus_app.kinet.evaluation import evaluate, radius_in_um
+from nucleus_app.kinet.network import KiNet, restore_network
+from nucleus_app.kinet.predictor import Predictor
+from trainer.augment import SAME_LAB, UNKNOWN_LAB, Batch, draw_batch
+from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei
+from trainer.dataset import EXCLUDED, TrainingImage
+from trainer.example import Example
+from trainer.lessons import prepare_lesson
+from trainer.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sampling_shares, save_state, summarise
+from trainer.policy import TrainPolicy
+from trainer.replay import Replay, collect_replay
+from trainer.team import Team
+
+CHECKPOINT_EVERY_S = 20.0
+REPORT_EVERY = 5
+EVALUATIONS = 4
+FEWEST_TO_CALIBRATE = 300
+"""Nuclei of validation cases from which on they move the thresholds."""
+
+
+@dataclass(frozen=True, slots=True)
+class TunePolicy:
+    """How a fine-tuning is done; stored with the run and with the version."""
+
+    steps: int = 300
+    batch: int = 8
+    crop_px: int = 192
+    learning_rate: float = 6e-4
+    gamma: float = 2.0
+    """γ of MicroNet: the lab's crops weigh so many times what a replayed one does."""
+    replay: tuple[str, ...] = (Replay.SYNTHETIC, Replay.DISTILLED, Replay.FOLDER)
+    replay_share: float = 0.4
+    """Share of crops that are replayed."""
+    replay_dir: str = ""
+    frozen_stages: int = 99
+    """Stages of the contraction, from the image down, that stay as they are; 99: all."""
+    open_weight: float = 0.15
+    """Weight of the network's own average where nobody labelled."""
+    weak_roi: bool = True
+    roi_every: int = 4
+    ema_decay: float = 0.99
+    calibrate: bool = True
+    seed: int = 20190701
+
+    def as_train_policy(self) -> TrainPolicy:
+        return TrainPolicy(
+            steps=self.steps, batch=self.batch, crop_px=self.crop_px, learning_rate=self.learning_rate,
+            roi_every=self.roi_every, ema_decay=self.ema_decay, seed=self.seed,
+        )  # fmt: skip
+
+
+class _Crops(NamedTuple):
+    """How many crops of a batch are the lab's, are told their truth, are asked about."""
+
+    lab: int
+    told: int
+    asked: int
+
+
+class _Source:
+    """Draws the batches of a run."""
+
+    def __init__(self, lessons: Sequence[TrainingImage], start: Version, policy: TunePolicy) -> None:
+        rng = np.random.default_rng(policy.seed)
+        folder = Path(policy.replay_dir) if policy.replay_dir else None
+        kinds = tuple(Replay(kind) for kind in policy.replay)
+        told, asked = collect_replay(kinds, lessons, folder, start.config.mpp, rng)
+        self._pools = (lessons, told, asked)
+        self._config, self._policy = start.config, policy
+        replayed = round(policy.batch * policy.replay_share) if told or asked else 0
+        n_told = 0 if not told else replayed if not asked else replayed // 2
+        self.crops = _Crops(policy.batch - replayed, n_told, replayed - n_told)
+
+    def draw(self, rng: np.random.Generator) -> Batch:
+        """Crops of the lab first, then those that are told, then those that are asked about."""
+        parts = []
+        for pool, count, variety in zip(self._pools, self.crops, (SAME_LAB, UNKNOWN_LAB, UNKNOWN_LAB), strict=True):
+            if count:
+                chosen = rng.choice(len(pool), count, p=sampling_shares(pool))
+                parts.append(draw_batch([pool[i] for i in chosen], self._policy.crop_px, self._config, rng, variety))
+        return Batch(*(torch.cat(planes) for planes in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def complete(batch: Batch, crops: _Crops, policy: TunePolicy, start: KiNet, average: KiNet) -> Batch:
+    """Fill in what no label says: the start's answers on the crops that are asked about, and softly the running average's
+    where the lab's crops are unlabelled. Replayed crops weigh 1/γ.
+    """
+    proximity, weight = batch.proximity.clone(), batch.weight.clone()
+    if crops.asked:
+        proximity[-crops.asked :] = _answer(start, batch.image[-crops.asked :])
+    weight[crops.lab :] /= policy.gamma
+    if crops.lab and policy.open_weight:
+        own = slice(0, crops.lab)
+        open_ = (weight[own] == 0) & (batch.region[own, None] != EXCLUDED)
+        answer = _answer(average, batch.image[own])
+        proximity[own] = torch.where(open_, answer, proximity[own])
+        weight[own] = torch.where(open_, policy.open_weight, weight[own])
+    return batch._replace(proximity=proximity, weight=weight)
+
+
+def _answer(network: KiNet, image: Tensor) -> Tensor:
+    device = next(network.parameters()).device
+    on_device = image.to(device).contiguous(memory_format=torch.channels_last)
+    maps: Tensor = network(on_device, with_roi=False).proximity.float().clamp(0, 1).cpu()
+    return maps
+
+
+def finetune(
+    start: Version,
+    training: Sequence[Example],
+    validation: Sequence[Example],
+    policy: TunePolicy,
+    out: Path,
+    name: str,
+    *,
+    device: str,
+    team: Team,
+    report: Report,
+    attend: Callable[[], None],
+) -> Version:
+    """Fine-tune ``start`` on examples and write the result to ``out``; returns it, reloaded.
+
+    ``attend`` is called before every step: it may wait, or raise to stop the run, whose state is then in ``out`` +
+    ``.resume``; a later call goes on from there. Raises InvalidDataset without anything to learn, TrainingDiverged.
+    """
+    lessons = [prepare_lesson(example, start.config.mpp, weak_roi=policy.weak_roi) for example in training]
+    lessons = [lesson for lesson in lessons if lesson.weight.any()]
+    if not lessons:
+        raise InvalidDataset("Nothing was corrected or reviewed in the training cases: there is nothing to learn from.")
+    tuning = _Tuning(start, lessons, validation, policy, out, device=device, team=team, report=report)
+    tuning.resume()
+    try:
+        tuning.train(attend)
+    except BaseException:
+        tuning.save()
+        raise
+    if team.is_lead:
+        write_version(out, tuning.finish(name))
+    team.share(None)  # the file is there for everybody
+    tuning.forget()
+    return load_version(out)
+
+
+class _Tuning:
+    """One run and what it needs."""
+
+    def __init__(
+        self,
+        start: Version,
+        lessons: Sequence[TrainingImage],
+        validation: Sequence[Example],
+        policy: TunePolicy,
+        out: Path,
+        *,
+        device: str,
+        team: Team,
+        report: Report,
+    ) -> None:
+        torch.manual_seed(policy.seed)
+        self.start, self.policy, self.team, self.report = start, policy, team, report
+        self.validation = [example.as_labelled() for example in validation if len(example.nuclei)]
+        self.checkpoint = out.with_suffix(out.suffix + ".resume")
+        network = restore_network(start)
+        frozen = min(policy.frozen_stages, len(network.contraction.stages()))
+        self.run = Run(network, policy.as_train_policy(), device, team=team, frozen_stages=frozen)
+        self.before = restore_network(start).to(self.run.device)
+        self.source = _Source(lessons, start, policy)
+        self.losses: list[dict[str, float]] = []
+        self._drawn_after = ""
+        self._saved = time.monotonic()
+        if team.rank:
+            self.run.rng = np.random.default_rng([policy.seed, team.rank])
+
+    def resume(self) -> None:
+        """Go on from the checkpoint, where there is one. Raises CheckpointError for one that cannot be read."""
+        if not self.checkpoint.is_file():
+            return
+        try:
+            self.run.restore(torch.load(self.checkpoint, map_location="cpu", weights_only=True))
+        except Exception as error:  # whatever a damaged pickle gives
+            raise CheckpointError(
+                f"The checkpoint of this run is damaged ({type(error).__name__}): start the run again."
+            ) from error
+        self.report({"event": "resumed", "step": self.run.step})
+
+    def train(self, attend: Callable[[], None]) -> None:
+        run, policy = self.run, self.policy
+        every = max(1, policy.steps // EVALUATIONS)
+        started = time.monotonic() - run.seconds
+        with ThreadPoolExecutor(1) as drawer:
+            upcoming = drawer.submit(self.source.draw, run.rng)
+            while run.step < policy.steps:
+                waited = time.monotonic()
+                attend()
+                started += time.monotonic() - waited
+                drawn = upcoming.result()
+                self._drawn_after = json.dumps(run.rng.bit_generator.state)
+                upcoming = drawer.submit(self.source.draw, run.rng)
+                batch = complete(drawn, self.source.crops, policy, self.before, run.average)
+                self.losses.append(run.train_step(batch))
+                run.seconds = time.monotonic() - started
+                if run.step % REPORT_EVERY == 0 or run.step == policy.steps:
+                    self._tell_progress()
+                if run.step % every == 0 and self.team.is_lead:
+                    self._tell_evaluation()
+                if time.monotonic() - self._saved > CHECKPOINT_EVERY_S:
+                    self.save()
+
+    def save(self) -> None:
+        """Keep the state on disk; what was drawn ahead is drawn again."""
+        if not self.team.is_lead or not self._drawn_after:
+            return
+        self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        save_state(self.run.state() | {"rng": self._drawn_after}, self.checkpoint)
+        self._saved = time.monotonic()
+
+    def forget(self) -> None:
+        if self.team.is_lead:
+            self.checkpoint.unlink(missing_ok=True)
+
+    def finish(self, name: str) -> Version:
+        """The averaged weights as a version, its thresholds and confidence by the validation cases where they suffice."""
+        provenance = Provenance(
+            name,
+            tuple(dict.fromkeys((*self.start.provenance.trained_on, "corrections"))),
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            {"parent_sha256": self.start.sha256, "policy": asdict(self.policy), "seconds": round(self.run.seconds)},
+        )
+        self.team.average_statistics(self.run.average)
+        version = replace(self.start, state=state_of(self.run.average), provenance=provenance, sha256="")
+        if not self.policy.calibrate or sum(len(i.nuclei) for i in self.validation) < FEWEST_TO_CALIBRATE:
+            return version
+        radius = radius_in_um(MATCH_RADIUS_UM)
+        predictor = self._predictor(version)
+        thresholds = calibrate_thresholds(predictor, self.validation, radius)
+        confidence = fit_confidence(
+            *judge_nuclei(predictor.with_thresholds(thresholds.per_class), self.validation, radius)
+        )
+        return replace(version, thresholds=thresholds, confidence=confidence)
+
+    def _predictor(self, version: Version) -> Predictor:
+        backend = wrap_network(self.run.average, version.thresholds.smoothing_px, str(self.run.device))
+        return Predictor(version, backend)
+
+    def _tell_progress(self) -> None:
+        run = self.run
+        left = (self.policy.steps - run.step) * run.seconds / run.step
+        self.report(
+            {
+                "event": "progress", "step": run.step, "of": self.policy.steps, "seconds_left": round(left),
+                "loss": mean_losses(self.losses[-REPORT_EVERY:]),
+            }
+        )  # fmt: skip
+
+    def _tell_evaluation(self) -> None:
+        if not self.validation:
+            return
+        predictor = self._predictor(replace(self.start, sha256=""))
+        result = summarise(evaluate(predictor, self.validation, radius_in_um(MATCH_RADIUS_UM)))
+        self.report({"event": "evaluation", "step": self.run.step, **result})
