@@ -19,13 +19,11 @@ from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN
+from trainer.dataset import EXCLUDED, NON_TUMOUR, TUMOUR, UNKNOWN
 from trainer.example import Example, Points
 
 POINTS_AT_ONCE = 1_000_000
 """Pixels whose place in a shape is asked for at once."""
-EXCLUDED = 255
-"""Beside the codes of :mod:`trainer.dataset`: nothing is said of this pixel."""
 PAINTED = {RegionLabel.TUMOUR: TUMOUR, RegionLabel.NON_TUMOUR: NON_TUMOUR, RegionLabel.EXCLUDE: EXCLUDED}
 """What regions of the tissue layer paint; ``erase`` paints ``UNKNOWN``."""
 
