@@ -79,7 +79,7 @@ def request_run(session: Session, trigger: Trigger, requested_by: str, now: date
 
 
 def find_open_run(session: Session) -> StoredRun | None:
-    row = session.scalars(select(RunRow).where(RunRow.is_open)).first()
+    row = session.scalars(select(RunRow).where(RunRow.is_open.is_(True))).first()
     return _stored(row) if row else None
 
 

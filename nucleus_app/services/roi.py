@@ -50,13 +50,12 @@ def read_roi(workplace: Workplace, scoring_id: int) -> dict[str, Any]:
 class RoiMapper:
     """The steps of one map. Each may run twice."""
 
-    def __init__(self, workplace: Workplace, predictor: Predictor) -> None:
+    def __init__(self, workplace: Workplace) -> None:
         self._workplace = workplace
-        self._predictor = predictor
 
-    def vote(self, scoring_id: int, field: Field, tile: int) -> bytes:
+    def vote(self, scoring_id: int, predictor: Predictor, field: Field, tile: int) -> bytes:
         """One tile's votes, packed, for the job to remember."""
-        return _pack(vote_in_tile(self._predictor, field, field.tiles[tile], self._get_grid(scoring_id)))
+        return _pack(vote_in_tile(predictor, field, field.tiles[tile], self._get_grid(scoring_id)))
 
     def finish(self, scoring_id: int, votes: list[bytes]) -> None:
         cells = count_votes(self._get_grid(scoring_id), [_unpack(packed) for packed in votes])

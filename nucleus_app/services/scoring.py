@@ -12,19 +12,24 @@ from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, ch
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage
 from nucleus_app.kinet.backends import OPENVINO
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
 from nucleus_app.kinet.openvino_backend import PREPARED_DIR
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.reports.record import ImageRecord
 from nucleus_app.services.familiarity import find_oddities
+from nucleus_app.services.weight_files import NETWORKS, find_base_path
 from nucleus_app.settings import Settings
 
 
 def load_predictor(settings: Settings, weights: Path | None = None) -> Predictor:
-    """The version in service on the configured device."""
-    chosen = weights or (Path(settings.weights) if settings.weights else SHIPPED_WEIGHTS)
+    """The given weights, those of the settings, or the shipped ones, on the configured device."""
+    return open_predictor(settings, load_version(weights or find_base_path(settings)))
+
+
+def open_predictor(settings: Settings, version: Version) -> Predictor:
+    """A version on the configured device."""
     return Predictor.open(
-        load_version(chosen), settings.device or None, cache=settings.data_dir / "networks", threads=settings.threads
+        version, settings.device or None, cache=settings.data_dir / NETWORKS, threads=settings.threads
     )
 
 

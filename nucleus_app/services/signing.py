@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from db.cases import FrozenReport, add_reopening, add_sign_off, lock_case
 from db.engine import full_disk_as_error, session_scope
+from db.learning_cases import learn_from
 from db.scorings import lock_scoring
 from nucleus_app.domain.line import to_line
 from nucleus_app.errors import InvalidCase, StaleRevision
@@ -49,6 +50,7 @@ def sign_off(workplace: Workplace, case_id: int, digest: str, reader: str) -> st
         frozen = workplace.blobs.put(content)
         shown = FrozenReport(frozen, score.primary.shown, score.class_name)
         add_sign_off(session, case_id, view.revision, name, now, shown)
+        learn_from(session, case_id, now)
     return frozen
 
 

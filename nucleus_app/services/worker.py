@@ -30,12 +30,13 @@ from nucleus_app.domain.oddities import is_refused
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
+from nucleus_app.services.base_version import register_base
 from nucleus_app.services.carrying import carry_corrections
 from nucleus_app.services.familiarity import find_oddities
 from nucleus_app.services.jobs import FIND_ROI, JOB_PREFIX, JOB_VERSION, ROI_PREFIX, SCORE_IMAGE, SCORING_QUEUE
 from nucleus_app.services.reviews import CANDIDATE_SHARE
 from nucleus_app.services.roi import RoiMapper
-from nucleus_app.services.scoring import load_predictor
+from nucleus_app.services.serving import Shelf
 from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
 
@@ -52,20 +53,24 @@ GIVEN_UP = f"interrupted more than {MAX_RECOVERIES} times and given up."
 class Scorer:
     """The steps of one scoring. Each may run twice (a kill can fall between the work and the note of it)."""
 
-    def __init__(self, workplace: Workplace, predictor: Predictor) -> None:
+    def __init__(self, workplace: Workplace, shelf: Shelf) -> None:
         self._workplace = workplace
-        self._predictor = predictor
-        self._mapper = RoiMapper(workplace, predictor)
-        self._finder = predictor.with_lower_thresholds(CANDIDATE_SHARE)
+        self._shelf = shelf
+        self._mapper = RoiMapper(workplace)
         self._field: tuple[int, Field] | None = None
 
     def start(self, scoring_id: int) -> int:
         """Read and scale the image, and see whether it is one that the network knows; returns how many tiles to score,
         none where counting would invent tumour and nobody insists.
+
+        Here the version is chosen: the one in service, unless the scoring was begun before.
         """
-        field = self._get_field(scoring_id)
-        odd = find_oddities(self._predictor, field)
-        sha256 = self._predictor.version.sha256
+        with session_scope(self._workplace.engine) as session:
+            began_with = get_started_version(session, scoring_id)
+        predictor = self._shelf.get(began_with) if began_with else self._shelf.get_current()
+        field = self._get_field(scoring_id, predictor)
+        odd = find_oddities(predictor, field)
+        sha256 = predictor.version.sha256
         with session_scope(self._workplace.engine, write=True) as session:
             insists = get_scoring(session, scoring_id).confirmed
             tiles = 0 if is_refused(odd, confirmed=insists) else len(field.tiles)
@@ -73,34 +78,36 @@ class Scorer:
         return tiles
 
     def find_in_tile(self, scoring_id: int, tile: int) -> None:
-        self._refuse_other_version(scoring_id)
-        field = self._get_field(scoring_id)
+        predictor = self._get_predictor(scoring_id)
+        field = self._get_field(scoring_id, predictor)
         self._refuse_other_plan(scoring_id, len(field.tiles))
-        nuclei = self._finder.find_in_tile(field, field.tiles[tile])
+        nuclei = predictor.with_lower_thresholds(CANDIDATE_SHARE).find_in_tile(field, field.tiles[tile])
         with session_scope(self._workplace.engine, write=True) as session:
             put_tile(session, scoring_id, tile, nuclei, _now())
 
     def finish(self, scoring_id: int) -> None:
         """Join the tiles and store the result, with what was corrected in the result before."""
-        self._refuse_other_version(scoring_id)
-        version = self._predictor.version
+        predictor = self._get_predictor(scoring_id)
+        version = predictor.version
         used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__, version.confidence)
-        field = self._get_field(scoring_id)
+        field = self._get_field(scoring_id, predictor)
         with session_scope(self._workplace.engine, write=True) as session:
-            candidates = self._predictor.join(field, read_tiles(session, scoring_id))
+            candidates = predictor.join(field, read_tiles(session, scoring_id))
             if finish_scoring(session, scoring_id, candidates, used, _now()):
                 carry_corrections(session, scoring_id, _now())
         self._field = None
 
-    def _refuse_other_version(self, scoring_id: int) -> None:
-        """Tiles of two versions never make one result."""
+    def _get_predictor(self, scoring_id: int) -> Predictor:
+        """The version that a scoring began with, whatever is in service now: tiles of two versions never make one result.
+
+        Raises CheckpointError.
+        """
         with session_scope(self._workplace.engine) as session:
-            started_with = get_started_version(session, scoring_id)
-        if started_with != self._predictor.version.sha256:
-            raise CheckpointError("The network is no longer the one that this scoring began with: press Score again.")
+            began_with = get_started_version(session, scoring_id)
+        return self._shelf.get(began_with)
 
     def _refuse_other_plan(self, scoring_id: int, tiles: int) -> None:
-        """Tiles of two plans neither: an upgrade may have changed their size while a scoring was under way."""
+        """Tiles of two plans neither make one: an upgrade may have changed their size while a scoring was under way."""
         with session_scope(self._workplace.engine) as session:
             planned = get_scoring(session, scoring_id).tiles_total
         if planned != tiles:
@@ -108,12 +115,11 @@ class Scorer:
 
     def start_roi(self, scoring_id: int) -> int:
         """How many tiles the map of tumour is made of."""
-        self._refuse_other_version(scoring_id)
-        return len(self._get_field(scoring_id).tiles)
+        return len(self._get_field(scoring_id, self._get_predictor(scoring_id)).tiles)
 
     def find_roi_in_tile(self, scoring_id: int, tile: int) -> bytes:
-        self._refuse_other_version(scoring_id)
-        return self._mapper.vote(scoring_id, self._get_field(scoring_id), tile)
+        predictor = self._get_predictor(scoring_id)
+        return self._mapper.vote(scoring_id, predictor, self._get_field(scoring_id, predictor), tile)
 
     def finish_roi(self, scoring_id: int, votes: list[bytes]) -> None:
         self._mapper.finish(scoring_id, votes)
@@ -140,18 +146,14 @@ class Scorer:
         with session_scope(self._workplace.engine, write=True) as session:
             fail_scoring(session, scoring_id, reason, _now())
 
-    @property
-    def version_name(self) -> str:
-        return self._predictor.version.name
-
-    def _get_field(self, scoring_id: int) -> Field:
+    def _get_field(self, scoring_id: int, predictor: Predictor) -> Field:
         """The prepared image of a scoring; the last one is kept, so that tiles do not decode it again."""
         if self._field is None or self._field[0] != scoring_id:
             with session_scope(self._workplace.engine) as session:
                 scoring = get_scoring(session, scoring_id)
                 image = get_image(session, scoring.image_id)
             rgb = decode_png(self._workplace.blobs.get(image.blob))
-            self._field = (scoring_id, self._predictor.prepare(rgb, scoring.pixel_size.mpp))
+            self._field = (scoring_id, predictor.prepare(rgb, scoring.pixel_size.mpp))
         return self._field[1]
 
 
@@ -248,9 +250,10 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = take_slot(settings)
     workplace = open_workplace(settings)
-    predictor = load_predictor(settings)
-    predictor.warm_up()
-    scorer = Scorer(workplace, predictor)
+    _keep_base(workplace)
+    shelf = Shelf(workplace)
+    version = shelf.get_current().version
+    scorer = Scorer(workplace, shelf)
     config: DBOSConfig = {
         "name": "nucleus",
         "system_database_url": workplace.engine.url.render_as_string(hide_password=False),
@@ -265,10 +268,17 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     register_roi_workflow(scorer)
     DBOS.launch()
     DBOS.register_queue(SCORING_QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
-    logger.info("worker %s serves version %s, lock %s", settings.worker_slot, scorer.version_name, lock.name)
+    logger.info("worker %s serves version %s, lock %s", settings.worker_slot, version.name, lock.name)
     while True:
         give_up_on_lost_jobs(scorer)
         time.sleep(LOST_JOBS_EVERY_S)
+
+
+def _keep_base(workplace: Workplace) -> None:
+    try:
+        register_base(workplace)
+    except NucleusAppError as error:  # a version that was chosen may serve all the same
+        logger.warning("the weights that this installation begins with cannot be kept: %s", error)
 
 
 def _end_with_parent() -> None:

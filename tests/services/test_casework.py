@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 
 from db.edits import StoredReview
+from db.engine import session_scope
+from db.learning_cases import list_splits
 from nucleus_app.domain.nuclei import Counts
 from nucleus_app.domain.reviewed import Tally
 from nucleus_app.domain.sheet import CaseSheet, sheet_to_mapping
+from nucleus_app.domain.split import Split, assign_split
 from nucleus_app.errors import InvalidCase, NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.case_report import CaseReport, report_to_json
 from nucleus_app.services.case_states import state_to_mapping
@@ -246,6 +249,23 @@ def test_a_reopened_case_is_the_next_revision_and_says_why(case: Folder, scoring
     assert case.workplace.blobs.get(first)  # what was signed first is kept
     with pytest.raises(StaleRevision, match="not signed"):
         Folder(case.workplace, case.id) and reopen_twice(case)
+
+
+def test_a_case_teaches_from_its_first_signature_on_and_stays_on_its_side(case: Folder, scoring_id: int) -> None:
+    def sides() -> dict[int, Split]:
+        with session_scope(case.workplace.engine) as session:
+            return list_splits(session, [case.id])
+
+    with pytest.raises(StaleRevision):
+        sign_off(case.workplace, case.id, "another digest", "Dr. A")
+    assert sides() == {}
+    case.sign()
+    first = sides()
+    assert first == {case.id: assign_split(0)}
+    reopen(case.workplace, case.id, "Dr. B", "a recount")
+    case.reviews.take_edits(scoring_id, body(reclass(0, c=1)))
+    case.sign()
+    assert sides() == first
 
 
 def reopen_twice(case: Folder) -> None:

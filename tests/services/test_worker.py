@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +24,18 @@ from nucleus_app.domain.oddities import Oddity
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.errors import CheckpointError
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.kinet.checkpoint import write_version
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.services.child import WorkerChild
 from nucleus_app.services.intake import score_at, take_in
 from nucleus_app.services.roi import ask_for_roi, read_roi
 from nucleus_app.services.scored_images import ScoredImage, get_packed_candidates, get_record, get_scored_image
+from nucleus_app.services.serving import Shelf
 from nucleus_app.services.worker import Scorer
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
+from tests.services.versions import keep_version, put_in_service
 
 ROOT = Path(__file__).parent.parent.parent
 PATIENCE_S = 120
@@ -121,6 +125,36 @@ def test_a_killed_worker_finishes_its_job_without_repeating_finished_steps(
     assert np.abs(record.nuclei.xy - direct.xy).max() < 1e-3
     assert np.abs(record.nuclei.scores - direct.scores).max() < 1e-6
     assert record.version_sha256 == shipped.version.sha256
+
+
+def test_a_scoring_that_a_killed_worker_began_keeps_its_version_although_another_was_put_in_service_meanwhile(
+    settings: Settings, open_at: OpenWorkplace, slide: Path, shipped: Predictor, tmp_path: Path
+) -> None:
+    workplace = open_at(settings)
+    image = take_in(workplace, slide, "slide.png")
+    score_at(workplace, image.id, 0.5)
+    worker = start_worker(workplace.settings)
+    try:
+        wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.scoring.tiles_done >= 2)
+    finally:
+        worker.send_signal(signal.SIGKILL)
+        worker.wait()
+    stricter = replace(shipped.version, thresholds=replace(shipped.version.thresholds, per_class=(0.6, 0.6, 0.6)))
+    write_version(tmp_path / "stricter.safetensors", stricter)
+    sha256 = keep_version(workplace, tmp_path / "stricter.safetensors", parent=shipped.version.sha256)
+    put_in_service(workplace, sha256, "promoted")
+    worker = start_worker(workplace.settings)
+    try:
+        begun = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.state == "done").scoring
+        score_at(workplace, image.id, 0.5)
+        begun_later = wait_for(lambda: get_scored_image(workplace, image.id), lambda c: c.state == "done").scoring
+    finally:
+        worker.stdin.close()
+        assert worker.wait(timeout=20) == 0
+    direct = shipped.find(np.asarray(Image.open(slide)), 0.5)
+    assert (begun.version.sha256, begun.counts) == (shipped.version.sha256, direct.counts())
+    assert begun_later.version.sha256 == sha256
+    assert begun_later.counts.tumour < begun.counts.tumour
 
 
 def test_an_image_that_is_no_ki67_field_gets_no_nuclei_until_a_person_insists(
@@ -256,7 +290,7 @@ def test_tiles_of_before_an_upgrade_that_cut_images_otherwise_never_make_a_resul
     image = take_in(workplace, tmp_path / "a.png", "a")
     score_at(workplace, image.id, 0.5)
     scoring_id = get_scored_image(workplace, image.id).scoring.id
-    scorer = Scorer(workplace, shipped)
+    scorer = Scorer(workplace, Shelf(workplace, lambda version: shipped))
     assert scorer.start(scoring_id) == 1
     with session_scope(workplace.engine, write=True) as session:
         session.execute(text("UPDATE scoring SET tiles_total = 4"))

@@ -1,0 +1,137 @@
+"""Which version scores: the one in service, swapped between scorings, and for a scoring under way the one that began it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from db.engine import session_scope
+from db.versions import CHOSEN, REFUSED, StoredActivation, activate, find_active, find_refusal, list_activations
+from nucleus_app.errors import CheckpointError, NucleusAppError
+from nucleus_app.kinet.checkpoint import Version, load_version
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.services.scoring import open_predictor
+from nucleus_app.services.weight_files import NETWORKS, find_base_path
+from nucleus_app.services.workplace import Workplace
+
+KEPT_OPEN = 2
+"""The one in service, and one that a scoring or a map of tumour still needs."""
+logger = logging.getLogger(__name__)
+
+
+class Shelf:
+    """Versions, opened when they are needed. Not for use by several threads at once."""
+
+    def __init__(self, workplace: Workplace, open_version: Callable[[Version], Predictor] | None = None) -> None:
+        self._workplace = workplace
+        self._open_version = open_version or (lambda version: open_predictor(workplace.settings, version))
+        self._opened: OrderedDict[str, Predictor] = OrderedDict()
+        self._current: Predictor | None = None
+        self._base_sha256: str | None = None
+
+    def get_current(self) -> Predictor:
+        """What the next scoring begins with: the version in service, or the one before for as long as that cannot be opened.
+
+        Raises CheckpointError where there is none at all.
+        """
+        with session_scope(self._workplace.engine) as session:
+            active = find_active(session)
+        if active is None:
+            self._current = self._open(self._get_base_sha256())
+        elif self._current is None or self._current.version.sha256 != active.sha256:
+            self._current = self._swap(active)
+        return self._current
+
+    def get(self, sha256: str | None) -> Predictor:
+        """The version that a scoring began with. Raises CheckpointError where it is not to be had any more."""
+        try:
+            return self._open(sha256 or "")
+        except NucleusAppError as error:
+            raise CheckpointError(
+                "The network is no longer the one that this scoring began with: press Score again."
+            ) from error
+
+    def _swap(self, active: StoredActivation) -> Predictor:
+        try:
+            opened = self._open(active.sha256)
+        except Exception:  # whatever is wrong with a new version, scoring goes on
+            logger.exception("version %s cannot be opened: the one before stays in service", active.sha256[:12])
+            self._note(active, REFUSED)
+            return self._current or self._open_one_before(active)
+        self._note(active, CHOSEN)
+        logger.info("version %s is in service", active.sha256[:12])
+        return opened
+
+    def _open_one_before(self, active: StoredActivation) -> Predictor:
+        """For a worker that starts: the latest of the versions before, or the base."""
+        with session_scope(self._workplace.engine) as session:
+            pointers = [row for row in list_activations(session) if row.id < active.id and row.reason != REFUSED]
+        for sha256 in dict.fromkeys(row.sha256 for row in pointers if row.sha256 != active.sha256):
+            try:
+                return self._open(sha256)
+            except Exception:
+                logger.exception("version %s cannot be opened either", sha256[:12])
+        return self._open(self._get_base_sha256())
+
+    def _note(self, active: StoredActivation, reason: str) -> None:
+        """Say once that a version was refused, and once that it could be opened after all; nothing where it is not news."""
+        with session_scope(self._workplace.engine, write=True) as session:
+            if find_active(session) != active or (find_refusal(session, active) is None) == (reason == CHOSEN):
+                return
+            slot = self._workplace.settings.worker_slot
+            activate(session, active.sha256, slot, datetime.now(UTC), reason, active.run_id)
+
+    def _open(self, sha256: str) -> Predictor:
+        predictor = self._opened.get(sha256)
+        if predictor is None:
+            predictor = self._open_version(self._load(sha256))
+            predictor.warm_up()
+            self._opened[sha256] = predictor
+            while len(self._opened) > KEPT_OPEN:
+                self._opened.popitem(last=False)
+        self._opened.move_to_end(sha256)
+        return predictor
+
+    def _load(self, sha256: str) -> Version:
+        """A version by the SHA-256 of its file: the base's own file, what was fetched before, else its blob."""
+        if sha256 == self._find_base_sha256():
+            return load_version(find_base_path(self._workplace.settings))
+        path = self._workplace.settings.data_dir / NETWORKS / f"{sha256}.safetensors"
+        try:
+            version = load_version(path)
+        except CheckpointError:
+            version = None
+        if version is None or version.sha256 != sha256:
+            _write(path, self._workplace.blobs.get(sha256))
+            version = load_version(path)
+        return version
+
+    def _find_base_sha256(self) -> str | None:
+        try:
+            return self._get_base_sha256()
+        except CheckpointError:
+            return None
+
+    def _get_base_sha256(self) -> str:
+        if self._base_sha256 is None:
+            self._base_sha256 = load_version(find_base_path(self._workplace.settings)).sha256
+        return self._base_sha256
+
+
+def _write(path: Path, content: bytes) -> None:
+    """A file with that content, or the one before: never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(partial).replace(path)
+    finally:
+        Path(partial).unlink(missing_ok=True)
