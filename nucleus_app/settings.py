@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from nucleus_app.errors import NucleusAppError
 
 PREFIX = "NUCLEUS_"
 DEVICES = ("", "cpu", "cuda", "mps", "torch-cpu")
+TRAINERS = ("embedded", "external", "off")
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 
@@ -40,6 +42,18 @@ class Settings:
     """``cpu`` (OpenVINO), ``cuda``, ``mps``, ``torch-cpu``. Default: CUDA where it is, else CPU."""
     threads: int = 0
     """Threads of the network on a CPU. Default: all cores."""
+    trainer: str = "embedded"
+    """``embedded``: the app starts a trainer; ``external``: one is started apart; ``off``: nothing is ever learned."""
+    trainer_slot: str = "trainer-1"
+    """Stable name of a trainer; a run interrupted in a slot goes on at once in the same slot."""
+    train_after_fields: int = 8
+    """So many newly signed fields begin a training run by themselves. 0: only the button does."""
+    train_hours: str = ""
+    """Hours of the day, local time, in which runs may begin by themselves, such as ``20-6``. Default: any."""
+    train_steps: int = 300
+    """Steps of a training run."""
+    replay_dir: str = ""
+    """A folder of labelled images of the site, replayed against forgetting. Default: only what is shipped."""
     max_megapixels: int = 150
     """Largest image that is accepted."""
     max_upload_mb: int = 1024
@@ -61,6 +75,11 @@ class Settings:
         return self.blob_url or str(self.data_dir.resolve() / "blobs")
 
     @property
+    def training_dir(self) -> Path:
+        """Checkpoints of the run under way."""
+        return self.data_dir.resolve() / "training"
+
+    @property
     def temporary_dir(self) -> Path:
         return self.data_dir.resolve() / "tmp"
 
@@ -79,11 +98,39 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
             raise NucleusAppError(f"{key} is no setting; known are {', '.join(sorted(known))}")
         values[known[key]] = _convert(key, environment[key], getattr(defaults, known[key]))
     settings = Settings(**values)  # type: ignore[arg-type]
+    _check(settings)
+    return settings
+
+
+def parse_hours(text: str) -> tuple[int, int] | None:
+    """``20-6`` as its two hours; None for no restriction. Raises NucleusAppError."""
+    if not text.strip():
+        return None
+    found = re.fullmatch(r"\s*(\d{1,2})\s*-\s*(\d{1,2})\s*", text)
+    first, last = (int(part) for part in found.groups()) if found else (0, 0)
+    if first == last or max(first, last) > 24:
+        raise NucleusAppError(f"NUCLEUS_TRAIN_HOURS is {text!r}: use two hours from 0 to 24 such as '20-6', or none")
+    return first, last
+
+
+def _check(settings: Settings) -> None:
+    """Raises NucleusAppError for what no type can say."""
     if settings.worker not in ("embedded", "external"):
         raise NucleusAppError(f"NUCLEUS_WORKER is {settings.worker!r}: use 'embedded' or 'external'")
     if settings.device not in DEVICES:
         raise NucleusAppError(f"NUCLEUS_DEVICE is {settings.device!r}: use one of {', '.join(DEVICES[1:])}, or none")
-    return settings
+    if settings.trainer not in TRAINERS:
+        raise NucleusAppError(f"NUCLEUS_TRAINER is {settings.trainer!r}: use 'embedded', 'external' or 'off'")
+    if settings.train_after_fields < 0 or settings.train_steps < 1:
+        raise NucleusAppError(
+            f"NUCLEUS_TRAIN_AFTER_FIELDS is {settings.train_after_fields} and NUCLEUS_TRAIN_STEPS {settings.train_steps}: "
+            "use 0 or more, and 1 or more"
+        )
+    if settings.replay_dir and not Path(settings.replay_dir).is_dir():
+        raise NucleusAppError(
+            f"NUCLEUS_REPLAY_DIR is {settings.replay_dir!r}: use a folder of labelled images, or none"
+        )
+    parse_hours(settings.train_hours)
 
 
 def _convert(key: str, text: str, default: object) -> object:
