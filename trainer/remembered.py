@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,24 @@ class Finder(Protocol):
     def find(self, rgb: Rgb, mpp: float) -> Nuclei:
         """All nuclei of an image (H, W, 3) uint8 of ``mpp`` µm/px, in its own pixels."""
         ...
+
+
+class Lazy:
+    """A version that is opened when it is first asked: where all answers are remembered, never."""
+
+    def __init__(self, version: Version, open_version: Callable[[Version], Finder]) -> None:
+        self._version = version
+        self._open = open_version
+        self._opened: Finder | None = None
+
+    @property
+    def version(self) -> Version:
+        return self._version
+
+    def find(self, rgb: Rgb, mpp: float) -> Nuclei:
+        if self._opened is None:
+            self._opened = self._open(self._version)
+        return self._opened.find(rgb, mpp)
 
 
 class Remembered:

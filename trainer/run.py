@@ -31,11 +31,11 @@ from trainer.finetune import TunePolicy, finetune
 from trainer.gate import judge_candidate
 from trainer.holding import Pulse
 from trainer.regression import RECIPES, make_regression
-from trainer.remembered import Finder, Remembered
+from trainer.remembered import Finder, Lazy, Remembered
 from trainer.snapshot import Plan, freeze, gather, parse_snapshot, read_snapshot
 from trainer.statement import Statement
 from trainer.team import Team
-from trainer.weights import Weights, name_next
+from trainer.weights import Weights, name_next, parse_instant
 
 logger = logging.getLogger(__name__)
 NETWORKS = "networks"
@@ -159,7 +159,8 @@ class Runner:
         content = self._bench.weights.base_path.read_bytes()
         self._bench.blobs.put(content)
         with self._bench.writing() as session:
-            add_version(session, StoredVersion(base.sha256, base.name[:100], None, None, _now(), len(content), {}))
+            made = parse_instant(base.provenance.created) or _now()
+            add_version(session, StoredVersion(base.sha256, base.name[:100], None, None, made, len(content), {}))
         return base
 
     def _train(self, run: StoredRun) -> StoredRun:
@@ -175,15 +176,8 @@ class Runner:
             write_version(finished, sign_version(version, plan, snapshot, run.queued))
         candidate, content = load_version(finished), finished.read_bytes()
         digest = bench.blobs.put(content)
-        stored = StoredVersion(
-            digest,
-            candidate.name,
-            run.start_sha256,
-            run.id,
-            _now(),
-            len(content),
-            {"snapshot": snapshot, **run.summary},
-        )
+        learned = run.summary.get(Split.TRAIN.value, {}) | {"snapshot": snapshot}
+        stored = StoredVersion(digest, candidate.name, run.start_sha256, run.id, _now(), len(content), learned)
         with bench.writing() as session:
             run = self._advance(session, run, RunState.JUDGING, candidate_sha256=digest)
             if run.state is RunState.JUDGING:
@@ -210,8 +204,7 @@ class Runner:
         examples = read_snapshot(bench.blobs.get(str(run.snapshot)), bench.blobs, (Split.TRAIN, Split.LOCKED))
         answers = bench.settings.training_dir / "answers"
         known = Remembered(self._open(incumbent, cached=True), answers)
-        shipped = known if incumbent.sha256 == load_version(SHIPPED_WEIGHTS).sha256 else self._open_shipped()
-        regression = make_regression(shipped, answers, bench.recipes)
+        regression = make_regression(self._open(load_version(SHIPPED_WEIGHTS), cached=True), answers, bench.recipes)
         finder = self._open(candidate, cached=False)
         verdict = judge_candidate(finder, known, examples.locked, examples.training, regression)
         with bench.writing() as session:
@@ -227,11 +220,11 @@ class Runner:
         """As the worker opens it, asking before every image. A candidate's graph is not kept: most are never served."""
         settings = self._bench.settings
         cache = settings.data_dir / NETWORKS if cached else None
-        opened = Predictor.open(version, settings.device or None, cache=cache, threads=settings.threads)
-        return AttendedFinder(opened, self._attend)
 
-    def _open_shipped(self) -> Finder:
-        return self._open(load_version(SHIPPED_WEIGHTS), cached=True)
+        def open_version(version: Version) -> Finder:
+            return Predictor.open(version, settings.device or None, cache=cache, threads=settings.threads)
+
+        return AttendedFinder(Lazy(version, open_version), self._attend)
 
 
 def train_together(

@@ -14,7 +14,7 @@ from db.cases import FrozenReport, add_reopening, add_sign_off, change_sheet, ge
 from db.edits import LoggedEdit, append_edits
 from db.engine import session_scope
 from db.images import NewImage, add_image
-from db.learning_cases import learn_from
+from db.learning_cases import learn_from, list_splits
 from db.scorings import VersionUsed, finish_scoring, queue_scoring, start_scoring
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.nuclei import Nuclei
@@ -86,9 +86,11 @@ def noise(width: int = 80, height: int = 60, seed: int = 0) -> NDArray[np.uint8]
     return np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
 
 
-def add_drawn_cases(workplace: Workplace, n: int, *, side_px: int = 160, first_seed: int = 0) -> None:
-    """Signed cases of synthetic fields in which a person classed every nucleus."""
-    for seed in range(first_seed, first_seed + n):
+def add_drawn_cases(workplace: Workplace, n: int, *, side_px: int = 96, validates: bool = False) -> None:
+    """Signed cases of synthetic fields in which a person classed every nucleus; without those that would validate, for
+    looking at them in between takes most of a short run's time.
+    """
+    for seed in range(n):
         field = draw_field(
             FieldRecipe(width_px=side_px, height_px=side_px, positive_share=0.4), np.random.default_rng(seed)
         )
@@ -97,7 +99,11 @@ def add_drawn_cases(workplace: Workplace, n: int, *, side_px: int = 160, first_s
             for c in range(3)
             if (field.nuclei.classes == c).any()
         ]
-        add_case(workplace, NewCase(edits, field.nuclei, field.rgb))
+        case, _ = add_case(workplace, NewCase(edits, field.nuclei, field.rgb))
+        with session_scope(workplace.engine) as session:
+            side = list_splits(session, [case])[case]
+        if side is Split.VALIDATION and not validates:
+            reopen(workplace, case)
 
 
 def region(label: str, *points: float, shape: str = "polygon", **more: Any) -> Edit:
