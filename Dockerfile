@@ -20,5 +20,5 @@ VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
   CMD [".venv/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/nucleus/healthz', timeout=4)"]
-# The others: .venv/bin/python -m nucleus_app worker   and   .venv/bin/python -m trainer
+# The others: .venv/bin/python -m nucleus_app worker   and   .venv/bin/python -m trainer watch
 CMD ["make", "run"]

@@ -1,4 +1,4 @@
-"""Composition root: settings → workplace → worker → routes and page → server. Nothing else lives here."""
+"""Composition root: settings → workplace → worker and trainer → routes and page → server. Nothing else lives here."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def serve(settings: Settings) -> None:
     from starlette.middleware.cors import CORSMiddleware
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from nucleus_app.services.child import WorkerChild
+    from nucleus_app.services.base_version import keep_base
+    from nucleus_app.services.child import TRAINER, WORKER, Child
     from nucleus_app.services.intake import take_in_demo
     from nucleus_app.services.workplace import open_workplace
     from nucleus_app.ui.page import CSS, build_page
@@ -46,13 +47,20 @@ def serve(settings: Settings) -> None:
 
     shutil.rmtree(settings.temporary_dir, ignore_errors=True)  # uploads that a crash left behind carry names and EXIF
     workplace = open_workplace(settings)
+    keep_base(workplace)
     if settings.demo:
         take_in_demo(workplace)
     server = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     server.add_exception_handler(NucleusAppError, error_to_response)
     # Our routes come first: Gradio is mounted at / and would answer for everything.
-    child = WorkerChild() if settings.worker == "embedded" else None
-    server.include_router(create_router(workplace, lambda: child is not None and child.is_failing))
+    worker = Child("worker", WORKER) if settings.worker == "embedded" else None
+    trainer = Child("trainer", TRAINER) if settings.trainer == "embedded" else None
+    router = create_router(
+        workplace,
+        lambda: worker is not None and worker.is_failing,
+        lambda: trainer is not None and trainer.is_failing,
+    )
+    server.include_router(router)
     server.mount(f"/nucleus/static/{static_version()}", StaticFiles(directory=STATIC))
     server = gr.mount_gradio_app(
         server, build_page(workplace), path="/", root_path=settings.root_path or None, css=CSS,
@@ -67,8 +75,9 @@ def serve(settings: Settings) -> None:
     try:
         uvicorn.run(server, host=settings.host, port=settings.port, log_level="warning", timeout_graceful_shutdown=3)
     finally:
-        if child:
-            child.stop()
+        for child in (worker, trainer):
+            if child:
+                child.stop()
 
 
 if __name__ == "__main__":

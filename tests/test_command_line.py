@@ -17,7 +17,7 @@ from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.reports.case_report import CaseReport
 from nucleus_app.services.folders import FolderCase
-from nucleus_app.settings import read_settings
+from nucleus_app.settings import parse_hours, read_settings
 
 
 @pytest.fixture
@@ -134,12 +134,21 @@ def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() ->
     assert (settings.port, settings.demo, settings.sqlalchemy_url) == (8000, False, "postgresql://x")
     assert read_settings({}).host_names == ["localhost", "127.0.0.1"]
     assert read_settings({"NUCLEUS_HOST": "0.0.0.0"}).host_names == ["*"]
+    assert read_settings({"NUCLEUS_TRAIN_HOURS": "20-6", "NUCLEUS_TRAINER": "off"}).train_hours == "20-6"
+    assert (parse_hours(" 20 - 6"), parse_hours("")) == ((20, 6), None)
     assert read_settings({"NUCLEUS_ALLOWED_HOSTS": "ki67.lan, x"}).host_names == ["ki67.lan", "x"]
     for name, value, message in (
         ("NUCLEUS_PROT", "1", "is no setting"),
         ("NUCLEUS_PORT", "high", "use a value like 7860"),
         ("NUCLEUS_DEMO", "maybe", "use a value like True"),
         ("NUCLEUS_WORKER", "none", "'embedded' or 'external'"),
+        ("NUCLEUS_TRAINER", "none", "'embedded', 'external' or 'off'"),
+        ("NUCLEUS_TRAIN_AFTER_FIELDS", "-1", "use 0 or more"),
+        ("NUCLEUS_TRAIN_STEPS", "0", "and 1 or more"),
+        ("NUCLEUS_TRAIN_HOURS", "20:00-6", "two hours from 0 to 24"),
+        ("NUCLEUS_TRAIN_HOURS", "6-6", "two hours from 0 to 24"),
+        ("NUCLEUS_TRAIN_HOURS", "6-25", "two hours from 0 to 24"),
+        ("NUCLEUS_REPLAY_DIR", "/nowhere", "use a folder of labelled images"),
     ):
         with pytest.raises(NucleusAppError, match=message):
             read_settings({name: value})

@@ -46,6 +46,19 @@ class Pyramid:
         image.crop(box).save(buffer, "JPEG", quality=90, subsampling=0)
         return buffer.getvalue()
 
+    def crop_around(self, x: float, y: float, side_px: float, size_px: int) -> bytes:
+        """A square of ``side_px`` pixels around a point as PNG of ``size_px``²; white beyond the image's edge."""
+        image = self._levels[-1]
+        left, top = round(x + 0.5 - side_px / 2), round(y + 0.5 - side_px / 2)
+        side = max(1, round(side_px))
+        square = Image.new("RGB", (side, side), "white")
+        inside = (max(0, left), max(0, top), min(image.width, left + side), min(image.height, top + side))
+        if inside[0] < inside[2] and inside[1] < inside[3]:
+            square.paste(image.crop(inside), (inside[0] - left, inside[1] - top))
+        buffer = io.BytesIO()
+        square.resize((size_px, size_px), Image.Resampling.LANCZOS).save(buffer, "PNG")
+        return buffer.getvalue()
+
 
 def deep_zoom_descriptor(width_px: int, height_px: int) -> str:
     return (

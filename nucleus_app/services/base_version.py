@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 
 from db.engine import full_disk_as_error, session_scope
 from db.versions import StoredVersion, add_version
+from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.kinet.checkpoint import Version, load_version
 from nucleus_app.services.weight_files import find_base_path
 from nucleus_app.services.workplace import Workplace
+
+logger = logging.getLogger(__name__)
 
 
 def register_base(workplace: Workplace) -> StoredVersion:
@@ -23,6 +27,38 @@ def register_base(workplace: Workplace) -> StoredVersion:
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
         add_version(session, stored)
     return stored
+
+
+def keep_base(workplace: Workplace) -> None:
+    """:func:`register_base` for a process that starts, which goes on without: a version that was chosen may serve."""
+    try:
+        register_base(workplace)
+    except NucleusAppError as error:
+        logger.warning("the weights that this installation begins with cannot be kept: %s", error)
+
+
+class BaseFinder:
+    """The base, read from its file once."""
+
+    def __init__(self, workplace: Workplace) -> None:
+        self._workplace = workplace
+        self._found: StoredVersion | None = None
+
+    def find(self) -> StoredVersion | None:
+        """None where its file cannot be read, which the worker's log says."""
+        if self._found is None:
+            path = find_base_path(self._workplace.settings)
+            try:
+                self._found = describe_base(load_version(path), path.stat().st_size)
+            except (CheckpointError, OSError):
+                return None
+        return self._found
+
+    def keep(self, sha256: str) -> None:
+        """Make the base a version of the store, if that is what the hash means."""
+        base = self.find()
+        if base is not None and base.sha256 == sha256:
+            register_base(self._workplace)
 
 
 def describe_base(base: Version, size_bytes: int) -> StoredVersion:

@@ -62,21 +62,24 @@ class Shelf:
         except Exception:  # whatever is wrong with a new version, scoring goes on
             logger.exception("version %s cannot be opened: the one before stays in service", active.sha256[:12])
             self._note(active, REFUSED)
-            return self._current or self._open_one_before(active)
+            return self._open_one_before(active)
         self._note(active, CHOSEN)
         logger.info("version %s is in service", active.sha256[:12])
         return opened
 
     def _open_one_before(self, active: StoredActivation) -> Predictor:
-        """For a worker that starts: the latest of the versions before, or the base."""
+        """The latest of the versions before that can be opened, or the base: what the page says, whichever worker asks."""
         with session_scope(self._workplace.engine) as session:
             pointers = [row for row in list_activations(session) if row.id < active.id and row.reason != REFUSED]
-        for sha256 in dict.fromkeys(row.sha256 for row in pointers if row.sha256 != active.sha256):
+        before = [row.sha256 for row in pointers if row.sha256 != active.sha256] + [self._find_base_sha256() or ""]
+        for sha256 in filter(None, dict.fromkeys(before)):
             try:
                 return self._open(sha256)
             except Exception:
                 logger.exception("version %s cannot be opened either", sha256[:12])
-        return self._open(self._get_base_sha256())
+        if self._current is None:
+            raise CheckpointError("No version can be opened: restore the weights, or the blobs from a backup.")
+        return self._current
 
     def _note(self, active: StoredActivation, reason: str) -> None:
         """Say once that a version was refused, and once that it could be opened after all; nothing where it is not news."""

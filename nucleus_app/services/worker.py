@@ -30,7 +30,7 @@ from nucleus_app.domain.oddities import is_refused
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
-from nucleus_app.services.base_version import register_base
+from nucleus_app.services.base_version import keep_base
 from nucleus_app.services.carrying import carry_corrections
 from nucleus_app.services.familiarity import find_oddities
 from nucleus_app.services.jobs import FIND_ROI, JOB_PREFIX, JOB_VERSION, ROI_PREFIX, SCORE_IMAGE, SCORING_QUEUE
@@ -250,7 +250,7 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = take_slot(settings)
     workplace = open_workplace(settings)
-    _keep_base(workplace)
+    keep_base(workplace)
     shelf = Shelf(workplace)
     version = shelf.get_current().version
     scorer = Scorer(workplace, shelf)
@@ -272,13 +272,6 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     while True:
         give_up_on_lost_jobs(scorer)
         time.sleep(LOST_JOBS_EVERY_S)
-
-
-def _keep_base(workplace: Workplace) -> None:
-    try:
-        register_base(workplace)
-    except NucleusAppError as error:  # a version that was chosen may serve all the same
-        logger.warning("the weights that this installation begins with cannot be kept: %s", error)
 
 
 def _end_with_parent() -> None:

@@ -21,11 +21,16 @@ from nucleus_app.web.case_routes import create_case_router, send
 from nucleus_app.web.hotspot_routes import create_hotspot_router
 from nucleus_app.web.qupath_routes import create_qupath_router
 from nucleus_app.web.review_routes import create_review_router
+from nucleus_app.web.training_routes import create_training_router
 
 STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409, SignedOff: 409}
 
 
-def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = lambda: False) -> APIRouter:
+def create_router(
+    workplace: Workplace,
+    is_worker_failing: Callable[[], bool] = lambda: False,
+    is_trainer_failing: Callable[[], bool] = lambda: False,
+) -> APIRouter:
     router = APIRouter(prefix="/nucleus")
     pyramids = PyramidCache(workplace)
     desk = ReviewDesk(workplace)
@@ -79,6 +84,7 @@ def create_router(workplace: Workplace, is_worker_failing: Callable[[], bool] = 
     whole.include_router(create_case_router(workplace, case_desk))
     whole.include_router(create_hotspot_router(workplace))
     whole.include_router(create_qupath_router(workplace))
+    whole.include_router(create_training_router(workplace, pyramids, is_trainer_failing))
     return whole
 
 

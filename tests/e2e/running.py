@@ -44,7 +44,7 @@ class RunningApp:
 
     def start(self) -> None:
         environment = os.environ | {"NUCLEUS_DATA_DIR": str(self.data_dir), "NUCLEUS_PORT": str(self.port)}
-        environment |= {"NUCLEUS_DEVICE": "cpu"} | self.environment
+        environment |= {"NUCLEUS_DEVICE": "cpu", "NUCLEUS_TRAINER": "off"} | self.environment
         self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
         end = time.monotonic() + 90
         while time.monotonic() < end:

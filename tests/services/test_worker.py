@@ -26,7 +26,7 @@ from nucleus_app.errors import CheckpointError
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import write_version
 from nucleus_app.kinet.predictor import Predictor
-from nucleus_app.services.child import WorkerChild
+from nucleus_app.services.child import Child
 from nucleus_app.services.intake import score_at, take_in
 from nucleus_app.services.roi import ask_for_roi, read_roi
 from nucleus_app.services.scored_images import ScoredImage, get_packed_candidates, get_record, get_scored_image
@@ -299,7 +299,7 @@ def test_tiles_of_before_an_upgrade_that_cut_images_otherwise_never_make_a_resul
 
 
 def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops() -> None:
-    child = WorkerChild((sys.executable, "-c", "import sys; sys.stdin.read()"))
+    child = Child("worker", (sys.executable, "-c", "import sys; sys.stdin.read()"))
     try:
         first = wait_for_process(child, None)
         os.kill(first, signal.SIGKILL)
@@ -310,7 +310,7 @@ def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops(
         os.kill(second, 0)
 
 
-def wait_for_process(child: WorkerChild, other_than: int | None) -> int:
+def wait_for_process(child: Child, other_than: int | None) -> int:
     end = time.monotonic() + 20
     while time.monotonic() < end:
         if child.process_id not in (None, other_than):
