@@ -1,0 +1,392 @@
+"""The trainer's process: when it begins, who holds a run, and that no way of ending it loses or doubles anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import time as time_of_day
+from pathlib import Path
+
+import pytest
+
+from db.engine import session_scope
+from db.runs import beat_run, find_open_run, list_runs, list_trainers, take_run
+from db.versions import find_active, list_versions
+from nucleus_app.domain.learning import RunState, Trigger
+from nucleus_app.errors import LostRun
+from nucleus_app.kinet.checkpoint import Version
+from nucleus_app.services.workplace import Workplace
+from nucleus_app.settings import Settings
+from tests.conftest import OpenWorkplace
+from tests.trainer.driver import KILLS
+from tests.trainer.lessons import NewCase, add_case, add_drawn_cases, reopen, sign
+from tests.trainer.posts import (
+    PROMOTION,
+    QUICK,
+    FakeTuning,
+    StillPulse,
+    ask_for_run,
+    events_of,
+    make_bench,
+    run_of,
+    watch_once,
+    write_base,
+)
+from trainer import run as run_module
+from trainer.attending import Stopped, Word
+from trainer.holding import Watcher, take_slot
+from trainer.post import GOES_ON, MAX_RECOVERIES, Lookout, Post
+from trainer.run import Bench
+from trainer.schedule import is_allowed
+from trainer.team import Team
+from trainer.watch import choose_device
+
+ROOT = Path(__file__).parent.parent.parent
+PATIENCE_S = 120
+NOON = time_of_day(12)
+EDIT = {"op": "class", "ids": [0], "c": 1}
+
+
+def wait_for(reached: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not reached():
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.02)
+
+
+# When.
+
+
+def look(workplace: Workplace, tiny: Version, at: time_of_day = NOON, **settings: object) -> bool:
+    """Whether a trainer that looks now begins a run."""
+    bench = make_bench(workplace, tiny)
+    bench = replace(bench, settings=replace(bench.settings, **{"train_after_fields": 2} | settings))
+    try:
+        return Post(bench, threading.Event(), get_local=lambda: at).find_work() is not None
+    finally:
+        bench.engine.dispose()
+
+
+def test_a_run_begins_by_itself_once_enough_fields_are_newly_signed(workplace: Workplace, tiny: Version) -> None:
+    first, _ = add_case(workplace, NewCase([EDIT]))
+    assert not look(workplace, tiny)
+    unsigned, _ = add_case(workplace, NewCase([EDIT]), signed=False)
+    assert not look(workplace, tiny)  # saving corrections begins nothing
+    sign(workplace, unsigned)
+    assert not look(workplace, tiny, train_after_fields=0)
+    assert not look(workplace, tiny, time_of_day(19, 59), train_hours="20-6")
+    assert look(workplace, tiny, time_of_day(5, 59), train_hours="20-6")
+    with session_scope(workplace.engine) as session:
+        run = find_open_run(session)
+    assert (run.trigger, run.last_sign_off, run.holder) == (Trigger.FIELDS, 2, "trainer-1")
+    reopen(workplace, first)
+
+
+def test_the_same_signatures_begin_no_second_run(workplace: Workplace, tiny: Version, tuned: FakeTuning) -> None:
+    for _ in range(2):
+        add_case(workplace, NewCase([EDIT]))
+    bench = make_bench(workplace, tiny)
+    watch_once(replace(bench, settings=replace(bench.settings, train_after_fields=2)))
+    assert not look(workplace, tiny)
+    add_case(workplace, NewCase([EDIT]))
+    assert not look(workplace, tiny)
+    add_case(workplace, NewCase([EDIT]))
+    assert look(workplace, tiny)
+    with session_scope(workplace.engine) as session:
+        assert len(list_runs(session, 9)) == 2
+
+
+def test_the_button_begins_a_run_at_any_hour(workplace: Workplace, tiny: Version) -> None:
+    ask_for_run(workplace)
+    assert look(workplace, tiny, train_hours="20-6", train_after_fields=0)
+
+
+def test_hours_that_end_before_they_begin_go_over_midnight() -> None:
+    assert [is_allowed("20-6", time_of_day(h)) for h in (19, 20, 0, 5, 6)] == [False, True, True, True, False]
+    assert [is_allowed("9-17", time_of_day(h)) for h in (8, 9, 16, 17)] == [False, True, True, False]
+    assert is_allowed("", time_of_day(3))
+
+
+# Who.
+
+
+@pytest.fixture
+def tuned(monkeypatch: pytest.MonkeyPatch) -> FakeTuning:
+    fake = FakeTuning()
+    monkeypatch.setattr(run_module, "finetune", fake)
+    monkeypatch.setattr(run_module, "judge_candidate", lambda *_: PROMOTION)
+    return fake
+
+
+def hold(workplace: Workplace, slot: str) -> None:
+    with session_scope(workplace.engine, write=True) as session:
+        assert take_run(session, 1, slot, 0)
+
+
+def beat(workplace: Workplace, slot: str) -> None:
+    with session_scope(workplace.engine, write=True) as session:
+        beat_run(session, 1, slot)
+
+
+@pytest.mark.usefixtures("tuned")
+def test_a_run_whose_beat_stands_still_for_a_minute_of_the_own_clock_is_taken_over(
+    workplace: Workplace, tiny: Version
+) -> None:
+    add_drawn_cases(workplace, 2)
+    ask_for_run(workplace)
+    hold(workplace, "gone")
+    now = [1000.0]
+    bench = make_bench(workplace, tiny, slot="trainer-2")
+    post = Post(bench, threading.Event(), Watcher(lambda: now[0]))
+    for seconds in (0.0, 59.0):
+        now[0] = 1000.0 + seconds
+        assert post.find_work() is None
+    beat(workplace, "gone")  # it lives after all
+    now[0] = 1061.0
+    assert post.find_work() is None
+    now[0] = 1120.9
+    assert post.find_work() is None
+    now[0] = 1121.0
+    assert post.find_work().holder == "trainer-2"
+    with pytest.raises(LostRun):
+        beat(workplace, "gone")
+
+
+def test_who_is_started_again_in_the_same_slot_goes_on_at_once(
+    workplace: Workplace, tiny: Version, tuned: FakeTuning
+) -> None:
+    add_drawn_cases(workplace, 2)
+    ask_for_run(workplace)
+    hold(workplace, "trainer-1")
+    watch_once(make_bench(workplace, tiny))
+    assert run_of(workplace).state is RunState.PROMOTED
+    assert tuned.calls == 1
+
+
+def test_who_slept_is_told_by_its_first_write_and_changes_nothing(
+    workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fall_asleep() -> None:
+        with session_scope(workplace.engine, write=True) as session:
+            assert take_run(session, 1, "trainer-2", run_of(workplace).beat)
+
+    fake = FakeTuning(fall_asleep)
+    monkeypatch.setattr(run_module, "finetune", fake)
+    add_drawn_cases(workplace, 2)
+    ask_for_run(workplace)
+    bench = make_bench(workplace, tiny)
+    post = Post(bench, threading.Event())
+    pulse = StillPulse(bench)
+    run = post.find_work()
+    pulse.hold(run)
+    post.carry_on(run, pulse)
+    pulse.stop()
+    left = run_of(workplace)
+    assert (left.state, left.holder, left.candidate_sha256) == (RunState.TRAINING, "trainer-2", None)
+    assert bench.folder_of(1).exists()  # the other may be on this machine, and need it
+
+
+def test_a_pulse_tells_of_a_lost_run_a_cancelled_one_and_what_the_trainer_does(
+    workplace: Workplace, tiny: Version
+) -> None:
+    ask_for_run(workplace)
+    bench = make_bench(workplace, tiny)
+    run = Post(bench, threading.Event()).find_work()
+    pulse = StillPulse(bench)
+    pulse.doing = "training, step 3 of 9"
+    pulse.hold(run)
+    pulse.beat()
+    assert run_of(workplace).beat == run.beat + 1
+    assert not pulse.check()
+    with session_scope(workplace.engine, write=True) as session:
+        assert [t.doing for t in list_trainers(session)] == ["training, step 3 of 9"]
+        take_run(session, 1, "trainer-2", run.beat + 1)
+    pulse.beat()
+    with pytest.raises(LostRun):
+        pulse.check()
+    lookout = Lookout(bench, 1, pulse, threading.Event())
+    assert lookout() is Word.LOST
+    pulse.stop()
+
+
+@pytest.fixture
+def shared(database_url: str, settings: Settings, open_at: OpenWorkplace) -> Workplace:
+    return open_at(settings, database_url=database_url)
+
+
+def test_two_trainers_on_one_database_train_once(shared: Workplace, tiny: Version, tuned: FakeTuning) -> None:
+    add_drawn_cases(shared, 2)
+    ask_for_run(shared)
+    benches = [make_bench(shared, tiny, slot=f"trainer-{n}") for n in (1, 2)]
+    threads = [threading.Thread(target=watch_once, args=(bench,)) for bench in benches]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=PATIENCE_S)
+    assert tuned.calls == 1
+    assert run_of(shared).state is RunState.PROMOTED
+    with session_scope(shared.engine) as session:
+        assert sorted(version.name for version in list_versions(session)) == ["lab-1", "tiny"]
+
+
+def test_a_second_process_in_the_same_slot_waits_for_the_first(settings: Settings) -> None:
+    first = take_slot(settings, threading.Event())
+    stop = threading.Event()
+    threading.Timer(0.3, stop.set).start()
+    assert take_slot(settings, stop) is None
+    first.close()
+    assert take_slot(settings, threading.Event()) is not None
+
+
+def test_a_run_that_takes_its_trainer_down_is_not_tried_for_ever(
+    workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(run_module, "gather", die)
+    add_drawn_cases(workplace, 2)
+    ask_for_run(workplace)
+    for _ in range(MAX_RECOVERIES + 1):
+        with pytest.raises(SystemExit):
+            watch_once(make_bench(workplace, tiny))
+    assert run_of(workplace).state is RunState.PREPARING
+    watch_once(make_bench(workplace, tiny))
+    assert run_of(workplace).state is RunState.FAILED
+    assert "too little memory" in run_of(workplace).error
+
+
+def test_others_of_a_team_hear_what_the_lead_says() -> None:
+    from trainer.attending import Attendance
+
+    class Follower(Team):
+        def __init__(self, words: list[object]) -> None:
+            super().__init__(1, 2)
+            self.words = words
+
+        def share(self, value: object) -> object:  # type: ignore[override]
+            return self.words.pop(0)
+
+    waited: list[float] = []
+    Attendance(Follower([Word.WAIT, Word.WAIT, Word.GO]), lambda: Word.STOP, waited.append)()
+    assert len(waited) == 2
+    for given_up in (Word.STOP, None):
+        with pytest.raises(Stopped):
+            Attendance(Follower([given_up]), lambda: Word.GO)()
+
+
+def test_the_device_is_as_asked_or_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_device("torch-cpu", Team.alone()) == "cpu"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert choose_device("", Team.alone()) == "cuda"
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert choose_device("", Team.alone()) == "cpu"
+
+
+# Ends of processes.
+
+
+@pytest.fixture
+def store(workplace: Workplace, tiny: Version) -> Workplace:
+    add_drawn_cases(workplace, 4)
+    write_base(workplace.settings.data_dir, tiny)
+    ask_for_run(workplace)
+    return workplace
+
+
+def start(workplace: Workplace, *command: str, **policy: object) -> subprocess.Popen[bytes]:
+    data = workplace.settings.data_dir
+    (data / "policy.json").write_text(json.dumps(asdict(replace(QUICK, **policy))))
+    environment = os.environ | {
+        "NUCLEUS_DATA_DIR": str(data), "DATABASE_URL": workplace.settings.sqlalchemy_url,
+        "NUCLEUS_DEVICE": "torch-cpu", "NUCLEUS_WEIGHTS": str(data / "tiny.safetensors"),
+        "NUCLEUS_THREADS": "1", "OMP_NUM_THREADS": "1",
+    }  # fmt: skip
+    arguments = [sys.executable, "-m", *command, "--policy", str(data / "policy.json")]
+    return subprocess.Popen(arguments, cwd=ROOT, env=environment, stdin=subprocess.PIPE)
+
+
+def drive(workplace: Workplace, point: str) -> int:
+    process = start(workplace, "tests.trainer.driver", point, "watch", "--once")
+    return process.wait(timeout=PATIENCE_S)
+
+
+def test_a_run_killed_hard_in_every_phase_comes_to_what_it_would_have_come_to(
+    store: Workplace, tiny: Version, settings: Settings, open_at: OpenWorkplace, tmp_path: Path
+) -> None:
+    left = []
+    for point in KILLS:
+        assert drive(store, point) == -signal.SIGKILL
+        run = run_of(store)
+        with session_scope(store.engine) as session:
+            assert find_active(session) is None
+            names = {version.name for version in list_versions(session)} - {"tiny"}
+        left.append((run.state.value, run.snapshot is not None, names))
+    assert left == [
+        ("preparing", False, set()),
+        ("training", True, set()),
+        ("training", True, set()),
+        ("judging", True, {"lab-1"}),
+        ("judging", True, {"lab-1"}),
+    ]
+    assert drive(store, "nowhere") == 0
+    killed = run_of(store)
+    assert killed.state is RunState.PROMOTED
+    resumed = [e for e in events_of(store) if e["event"] == "resumed"]
+    assert [e["step"] for e in resumed] == [2]  # of the four steps the first two were not taken again
+    with session_scope(store.engine) as session:
+        assert find_active(session).sha256 == killed.candidate_sha256
+        assert [version.name for version in list_versions(session) if version.run_id] == ["lab-1"]
+
+    other = open_at(settings, data_dir=tmp_path / "other")
+    add_drawn_cases(other, 4)
+    write_base(other.settings.data_dir, tiny)
+    ask_for_run(other)
+    assert drive(other, "nowhere") == 0
+    assert run_of(other).snapshot == killed.snapshot
+    assert run_of(other).candidate_sha256 == killed.candidate_sha256
+
+
+@pytest.mark.parametrize("how", ["SIGTERM", "its parent is gone"])
+def test_a_trainer_that_is_told_to_end_keeps_its_checkpoint_and_ends_soon(store: Workplace, how: str) -> None:
+    process = start(store, "trainer", "watch", "--until-stdin-closes", steps=4000, crop_px=32)
+    wait_for(lambda: any(e["event"] == "progress" for e in events_of(store)) or process.poll() is not None)
+    told = time.monotonic()
+    if how == "SIGTERM":
+        process.send_signal(signal.SIGTERM)
+    else:
+        process.stdin.close()
+    assert process.wait(timeout=PATIENCE_S) == 0
+    assert time.monotonic() - told < 10
+    run = run_of(store)
+    assert (run.state, run.error) == (RunState.TRAINING, None)
+    folder = store.settings.training_dir / "run-1"
+    assert (folder / "candidate.safetensors.resume").stat().st_size > 0
+    assert not list(folder.glob("*.partial"))
+    assert "stopped" in events_of(store)[-1]["text"]
+    assert GOES_ON not in events_of(store)
+
+
+def test_clocks_that_jump_decide_nothing(workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    ask_for_run(workplace)
+    hold(workplace, "other")
+    bench: Bench = make_bench(workplace, tiny, slot="trainer-2")
+    post = Post(bench, threading.Event(), Watcher(lambda: 5.0))
+    for year in (1971, 2090):
+        monkeypatch.setattr("trainer.post._now", lambda year=year: workplace_time(year))
+        monkeypatch.setattr("time.time", lambda year=year: workplace_time(year).timestamp())
+        assert post.find_work() is None
+
+
+def workplace_time(year: int):  # noqa: ANN201
+    from datetime import UTC, datetime
+
+    return datetime(year, 1, 1, tzinfo=UTC)
