@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import CheckpointError, InvalidDataset
 from nucleus_app.kinet.backends import wrap_network
 from nucleus_app.kinet.checkpoint import Version, load_version, state_of, write_version
@@ -41,7 +42,8 @@ CHECKPOINT_EVERY_S = 20.0
 REPORT_EVERY = 5
 EVALUATIONS = 4
 FEWEST_TO_CALIBRATE = 300
-"""Nuclei of validation cases from which on they move the thresholds."""
+"""Nuclei of validation cases from which on they alone move the thresholds; with fewer the training cases help, and with too
+few even so the thresholds stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class TunePolicy:
         )  # fmt: skip
 
 
-class _Crops(NamedTuple):
+class Crops(NamedTuple):
     """How many crops of a batch are the lab's, are told their truth, are asked about."""
 
     lab: int
@@ -95,7 +97,7 @@ class _Source:
         self._config, self._policy = start.config, policy
         replayed = round(policy.batch * policy.replay_share) if told or asked else 0
         n_told = 0 if not told else replayed if not asked else replayed // 2
-        self.crops = _Crops(policy.batch - replayed, n_told, replayed - n_told)
+        self.crops = Crops(policy.batch - replayed, n_told, replayed - n_told)
 
     def draw(self, rng: np.random.Generator) -> Batch:
         """Crops of the lab first, then those that are told, then those that are asked about."""
@@ -108,7 +110,7 @@ class _Source:
 
 
 @torch.no_grad()
-def complete(batch: Batch, crops: _Crops, policy: TunePolicy, start: KiNet, average: KiNet) -> Batch:
+def complete(batch: Batch, crops: Crops, policy: TunePolicy, start: KiNet, average: KiNet) -> Batch:
     """Fill in what no label says: the start's answers on the crops that are asked about, and softly the running average's
     where the lab's crops are unlabelled. Replayed crops weigh 1/γ.
     """
@@ -150,22 +152,35 @@ def finetune(
     ``attend`` is called before every step: it may wait, or raise to stop the run, whose state is then in ``out`` +
     ``.resume``; a later call goes on from there. Raises InvalidDataset without anything to learn, TrainingDiverged.
     """
-    lessons = [prepare_lesson(example, start.config.mpp, weak_roi=policy.weak_roi) for example in training]
-    lessons = [lesson for lesson in lessons if lesson.weight.any()]
-    if not lessons:
-        raise InvalidDataset("Nothing was corrected or reviewed in the training cases: there is nothing to learn from.")
-    tuning = _Tuning(start, lessons, validation, policy, out, device=device, team=team, report=report)
+    tuning = _Tuning(start, training, validation, policy, out, device=device, team=team, report=report)
     tuning.resume()
     try:
         tuning.train(attend)
     except BaseException:
         tuning.save()
         raise
-    if team.is_lead:
-        write_version(out, tuning.finish(name))
-    team.share(None)  # the file is there for everybody
+    team.average_statistics(tuning.run.average)
+    team.follow(lambda: write_version(out, tuning.finish(name)))
     tuning.forget()
     return load_version(out)
+
+
+def _prepare_lessons(training: Sequence[Example], start: Version, policy: TunePolicy) -> list[TrainingImage]:
+    lessons = [prepare_lesson(example, start.config.mpp, weak_roi=policy.weak_roi) for example in training]
+    taught = [lesson for lesson in lessons if lesson.weight.any() or (policy.weak_roi and lesson.region.any())]
+    if not taught:
+        raise InvalidDataset("Nothing was corrected or reviewed in the training cases: there is nothing to learn from.")
+    return taught
+
+
+def _list_judged(examples: Sequence[Example]) -> list[LabelledImage]:
+    """Examples as far as somebody says both what is there and what is not."""
+    labelled = [example.as_labelled() for example in examples]
+    return [image for image in labelled if _count_nuclei([image])]
+
+
+def _count_nuclei(images: Sequence[LabelledImage]) -> int:
+    return sum(len(image.inside_labelled_area(image.nuclei)) for image in images)
 
 
 class _Tuning:
@@ -174,7 +189,7 @@ class _Tuning:
     def __init__(
         self,
         start: Version,
-        lessons: Sequence[TrainingImage],
+        training: Sequence[Example],
         validation: Sequence[Example],
         policy: TunePolicy,
         out: Path,
@@ -185,13 +200,16 @@ class _Tuning:
     ) -> None:
         torch.manual_seed(policy.seed)
         self.start, self.policy, self.team, self.report = start, policy, team, report
-        self.validation = [example.as_labelled() for example in validation if len(example.nuclei)]
+        self.validation = _list_judged(validation)
+        self.calibrating = self.validation
+        if _count_nuclei(self.validation) < FEWEST_TO_CALIBRATE:
+            self.calibrating = [*self.validation, *_list_judged(training)]
         self.checkpoint = out.with_suffix(out.suffix + ".resume")
         network = restore_network(start)
         frozen = min(policy.frozen_stages, len(network.contraction.stages()))
         self.run = Run(network, policy.as_train_policy(), device, team=team, frozen_stages=frozen)
         self.before = restore_network(start).to(self.run.device)
-        self.source = _Source(lessons, start, policy)
+        self.source = _Source(_prepare_lessons(training, start, policy), start, policy)
         self.losses: list[dict[str, float]] = []
         self._drawn_after = ""
         self._saved = time.monotonic()
@@ -218,7 +236,7 @@ class _Tuning:
             upcoming = drawer.submit(self.source.draw, run.rng)
             while run.step < policy.steps:
                 waited = time.monotonic()
-                attend()
+                self.team.follow(attend)
                 started += time.monotonic() - waited
                 drawn = upcoming.result()
                 self._drawn_after = json.dumps(run.rng.bit_generator.state)
@@ -253,16 +271,14 @@ class _Tuning:
             datetime.now(UTC).isoformat(timespec="seconds"),
             {"parent_sha256": self.start.sha256, "policy": asdict(self.policy), "seconds": round(self.run.seconds)},
         )
-        self.team.average_statistics(self.run.average)
         version = replace(self.start, state=state_of(self.run.average), provenance=provenance, sha256="")
-        if not self.policy.calibrate or sum(len(i.nuclei) for i in self.validation) < FEWEST_TO_CALIBRATE:
+        images = self.calibrating
+        if not self.policy.calibrate or _count_nuclei(images) < FEWEST_TO_CALIBRATE:
             return version
         radius = radius_in_um(MATCH_RADIUS_UM)
         predictor = self._predictor(version)
-        thresholds = calibrate_thresholds(predictor, self.validation, radius)
-        confidence = fit_confidence(
-            *judge_nuclei(predictor.with_thresholds(thresholds.per_class), self.validation, radius)
-        )
+        thresholds = calibrate_thresholds(predictor, images, radius)
+        confidence = fit_confidence(*judge_nuclei(predictor.with_thresholds(thresholds.per_class), images, radius))
         return replace(version, thresholds=thresholds, confidence=confidence)
 
     def _predictor(self, version: Version) -> Predictor:

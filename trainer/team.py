@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -46,6 +47,21 @@ class Team:
         dist.broadcast_object_list(box, src=0)
         shared: T = box[0]
         return shared
+
+    def follow(self, act: Callable[[], None]) -> None:
+        """The lead acts; whatever that raises is raised for everybody, so that nobody waits for one who is gone."""
+        if self.size == 1:
+            act()
+            return
+        raised: BaseException | None = None
+        if self.is_lead:
+            try:
+                act()
+            except BaseException as error:
+                raised = error
+        raised = self.share(raised)
+        if raised is not None:
+            raise raised
 
     def average_gradients(self, network: nn.Module) -> None:
         """Replace every gradient by the mean over the team, so that all take the same step."""

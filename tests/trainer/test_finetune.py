@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from nucleus_app.errors import CheckpointError, InvalidDataset
+from nucleus_app.imaging.dataset import write_labelled
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, save_version
+from nucleus_app.kinet.config import Provenance, Thresholds
+from nucleus_app.kinet.network import KiNet, restore_network
+from tests.conftest import TINY
+from tests.trainer.examples import by_person, make_example
+from trainer.augment import Batch
+from trainer.dataset import EXCLUDED
+from trainer.example import Example
+from trainer.finetune import Crops, TunePolicy, complete, finetune
+from trainer.replay import Replay, collect_replay, draw_synthetic
+from trainer.team import Team
+
+QUICK = TunePolicy(steps=4, batch=4, crop_px=64)
+
+
+class Stopped(Exception):
+    """What the process raises when it is told to end."""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Version:
+    torch.manual_seed(0)
+    path = tmp_path / "start.safetensors"
+    save_version(path, KiNet(TINY), Thresholds((0.3, 0.3, 0.3)), Provenance("start", ("synthetic",)))
+    return load_version(path)
+
+
+def tune(
+    start: Version,
+    out: Path,
+    examples: list[Example],
+    policy: TunePolicy = QUICK,
+    *,
+    validation: list[Example] | None = None,
+    attend: Callable[[], None] = lambda: None,
+    events: list[dict[str, Any]] | None = None,
+) -> Version:
+    kept = events if events is not None else []
+    return finetune(
+        start, examples, validation or [], policy, out, "lab-1",
+        device="cpu", team=Team.alone(), report=kept.append, attend=attend,
+    )  # fmt: skip
+
+
+def stop_at(step: int) -> Callable[[], None]:
+    calls = iter(range(10**6))
+
+    def attend() -> None:
+        if next(calls) == step:
+            raise Stopped
+
+    return attend
+
+
+def test_a_version_learns_under_a_new_name_and_remembers_its_parent(start: Version, tmp_path: Path) -> None:
+    tuned = tune(start, tmp_path / "out.safetensors", [make_example()])
+    assert tuned.name == "lab-1"
+    assert tuned.provenance.notes["parent_sha256"] == start.sha256
+    assert tuned.provenance.notes["policy"]["steps"] == 4
+    assert any((tuned.state[name] != value).any() for name, value in start.state.items())
+    assert not (tmp_path / "out.safetensors.resume").exists()
+
+
+def test_a_frozen_contraction_stays_bit_for_bit(start: Version, tmp_path: Path) -> None:
+    frozen = tune(start, tmp_path / "a.safetensors", [make_example()], replace(QUICK, frozen_stages=99))
+    changed = {name for name, value in start.state.items() if (frozen.state[name] != value).any()}
+    assert changed
+    assert not [name for name in changed if name.startswith("contraction")]
+    some = tune(start, tmp_path / "b.safetensors", [make_example()], replace(QUICK, frozen_stages=1))
+    names = {name for name, value in start.state.items() if (some.state[name] != value).any()}
+    assert not [name for name in names if name.startswith("contraction.stem")]
+    assert [name for name in names if name.startswith("contraction.levels")]
+
+
+def test_a_stopped_run_goes_on_where_it_was_and_ends_the_same(start: Version, tmp_path: Path) -> None:
+    examples = [make_example()]
+    whole = tune(start, tmp_path / "whole.safetensors", examples)
+    out = tmp_path / "parts.safetensors"
+    with pytest.raises(Stopped):
+        tune(start, out, examples, attend=stop_at(2))
+    assert not out.exists()
+    events: list[dict[str, Any]] = []
+    parts = tune(start, out, examples, events=events)
+    assert events[0] == {"event": "resumed", "step": 2}
+    assert all((parts.state[name] == value).all() for name, value in whole.state.items())
+
+
+def test_a_run_that_is_stopped_before_its_first_step_leaves_nothing(start: Version, tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        tune(start, tmp_path / "out.safetensors", [make_example()], attend=stop_at(0))
+    assert list(tmp_path.glob("out*")) == []
+
+
+def test_a_damaged_checkpoint_is_named_and_nothing_is_written(start: Version, tmp_path: Path) -> None:
+    (tmp_path / "out.safetensors.resume").write_bytes(b"half a file")
+    with pytest.raises(CheckpointError, match="start the run again"):
+        tune(start, tmp_path / "out.safetensors", [make_example()])
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+def test_without_anything_corrected_or_reviewed_there_is_nothing_to_learn_from(start: Version, tmp_path: Path) -> None:
+    with pytest.raises(InvalidDataset, match="nothing to learn"):
+        tune(start, tmp_path / "out.safetensors", [make_example(reviewed=False)])
+
+
+def test_one_class_alone_can_be_taught(start: Version, tmp_path: Path) -> None:
+    example = make_example()
+    only = example.nuclei.classes == 1
+    lone = replace(example, nuclei=example.nuclei.select(only), by_person=example.by_person[only])
+    assert np.isfinite(tune(start, tmp_path / "out.safetensors", [lone]).state["output.maps.weight"]).all()
+
+
+def test_progress_tells_steps_losses_and_time_left(start: Version, tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    tune(start, tmp_path / "o.safetensors", [make_example()], validation=[make_example(5)], events=events)
+    progress = [e for e in events if e["event"] == "progress"]
+    assert progress[-1]["step"] == progress[-1]["of"] == 4
+    assert progress[-1]["seconds_left"] == 0
+    assert {"nucleus", "roi", "total"} <= progress[-1]["loss"].keys()
+    assert [e["step"] for e in events if e["event"] == "evaluation"] == [1, 2, 3, 4]
+
+
+def test_thresholds_stay_where_too_few_nuclei_could_move_them(start: Version, tmp_path: Path) -> None:
+    few = tune(start, tmp_path / "few.safetensors", [make_example(size=96)])
+    assert few.thresholds == start.thresholds
+    many = tune(start, tmp_path / "many.safetensors", [make_example(size=96)], validation=[make_example(7, 400)])
+    assert many.confidence is not None
+
+
+def test_a_person_is_learned_from_quickly(tmp_path: Path) -> None:
+    """The shipped network on one field where a person says that all positive nuclei are negative."""
+    start = load_version(SHIPPED_WEIGHTS)
+    example = make_example(3, 256)
+    classes = np.where(example.nuclei.classes == 0, 1, example.nuclei.classes).astype(np.uint8)
+    told = by_person(replace(example, nuclei=replace_classes(example, classes)), list(range(len(classes))))
+    policy = TunePolicy(steps=25, batch=2, crop_px=128, learning_rate=3e-3, replay=(), seed=1)
+    tuned = tune(start, tmp_path / "out.safetensors", [told], policy)
+    assert share_of_positive(tuned, example) < 0.4 * share_of_positive(start, example)
+
+
+def replace_classes(example: Example, classes: Any) -> Any:
+    return type(example.nuclei)(example.nuclei.xy, classes, example.nuclei.scores)
+
+
+def share_of_positive(version: Version, example: Example) -> float:
+    from nucleus_app.kinet.predictor import Predictor
+
+    counts = Predictor.open(version, "cpu").find(example.rgb, example.mpp).counts()
+    return counts.positive / max(1, counts.tumour)
+
+
+# What is filled in where no label speaks.
+
+
+def make_batch(weight: float) -> Batch:
+    image = torch.rand(3, 3, 64, 64) * 2 - 1
+    region = torch.zeros(3, 64, 64, dtype=torch.long)
+    region[0, :8] = EXCLUDED
+    return Batch(image, torch.zeros(3, 3, 64, 64), torch.full((3, 1, 64, 64), weight), region)
+
+
+def test_the_running_average_speaks_where_nobody_labelled_but_not_where_somebody_excluded(start: Version) -> None:
+    network = restore_network(start)
+    done = complete(make_batch(0.0), Crops(3, 0, 0), TunePolicy(open_weight=0.2), network, network)
+    answer = network(make_batch(0.0).image).proximity.clamp(0, 1)
+    assert done.weight[0, 0, :8].max() == 0
+    assert torch.allclose(done.weight[0, 0, 8:], torch.tensor(0.2))
+    assert done.proximity.shape == answer.shape
+
+
+def test_labels_are_never_overruled(start: Version) -> None:
+    network = restore_network(start)
+    batch = make_batch(1.0)
+    done = complete(batch, Crops(3, 0, 0), TunePolicy(), network, network)
+    assert torch.equal(done.proximity, batch.proximity)
+    assert torch.equal(done.weight, batch.weight)
+
+
+def test_replayed_crops_weigh_less_by_gamma_and_are_answered_by_the_start(start: Version) -> None:
+    network = restore_network(start)
+    batch = make_batch(1.0)
+    done = complete(batch, Crops(1, 1, 1), TunePolicy(gamma=4.0), network, network)
+    with torch.no_grad():
+        answer = network(batch.image[2:]).proximity.clamp(0, 1)
+    assert [float(w.max()) for w in done.weight] == [1.0, 0.25, 0.25]
+    assert torch.equal(done.proximity[:2], batch.proximity[:2])
+    assert torch.allclose(done.proximity[2:], answer, atol=1e-5)
+
+
+# Replay.
+
+
+def test_synthetic_fields_for_replay_are_labelled_everywhere_and_hold_every_class() -> None:
+    fields = draw_synthetic(0.5, np.random.default_rng(0), 2)
+    assert all((field.weight == 255).all() for field in fields)
+    assert all(set(field.nuclei.classes.tolist()) == {0, 1, 2} for field in fields)
+
+
+def test_a_sites_own_folder_is_replayed_and_a_folder_without_images_is_refused(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    write_labelled(tmp_path / "site", draw_field(FieldRecipe(120, 120), rng, "own_1"))
+    told, asked = collect_replay((Replay.FOLDER,), [], tmp_path / "site", 0.5, rng)
+    assert [image.name for image in told] == ["own_1"]
+    assert asked == []
+    with pytest.raises(InvalidDataset, match="no folder"):
+        collect_replay((Replay.FOLDER,), [], tmp_path / "missing", 0.5, rng)
+
+
+def test_without_replay_only_the_labs_own_crops_are_drawn(start: Version, tmp_path: Path) -> None:
+    tuned = tune(start, tmp_path / "out.safetensors", [make_example()], replace(QUICK, replay=()))
+    assert tuned.provenance.notes["policy"]["replay"] in ([], ())
