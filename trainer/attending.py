@@ -1,8 +1,7 @@
-"""Before every step: may the run go on, must it wait, or does it end here? All processes of a team hear the same."""
+"""Before every step: may the run go on, must it wait, or does it end here?"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from enum import Enum, auto
 
@@ -11,13 +10,12 @@ from nucleus_app.errors import LostRun
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.preprocess import Rgb
 from trainer.remembered import Finder
-from trainer.team import Team
 
 WAIT_S = 0.5
 
 
 class Word(Enum):
-    """What the lead says before a step."""
+    """What is said before a step."""
 
     GO = auto()
     WAIT = auto()
@@ -35,15 +33,14 @@ class Cancelled(Exception):
 
 
 class Attendance:
-    """``decide`` is asked on the lead only. Calling raises Stopped, Cancelled or LostRun where the run does not go on."""
+    """Asked before each step. Raises Stopped, Cancelled or LostRun where the run does not go on."""
 
-    def __init__(self, team: Team, decide: Callable[[], Word], wait: Callable[[float], object] = time.sleep) -> None:
-        self._team = team
+    def __init__(self, decide: Callable[[], Word], wait: Callable[[float], object]) -> None:
         self._decide = decide
         self._wait = wait
 
     def __call__(self) -> None:
-        while (word := self._team.share(self._decide() if self._team.is_lead else Word.GO)) is Word.WAIT:
+        while (word := self._decide()) is Word.WAIT:
             self._wait(WAIT_S)
         match word:
             case Word.STOP:
@@ -52,10 +49,6 @@ class Attendance:
                 raise Cancelled
             case Word.LOST:
                 raise LostRun("Another trainer goes on with this training run: this one leaves it alone.")
-            case Word.GO:
-                return
-            case _:  # the lead has given the run up, and shares something else by now
-                raise Stopped
 
 
 class AttendedFinder:

@@ -120,7 +120,7 @@ class Post:
     def carry_on(self, run: StoredRun, pulse: Pulse) -> None:
         """Take a run that is held to its end, or as far as it goes."""
         lookout = Lookout(self._bench, run.id, pulse, self._stop)
-        runner = Runner(self._bench, pulse, Attendance(self._bench.team, lookout, self._stop.wait))
+        runner = Runner(self._bench, pulse, Attendance(lookout, self._stop.wait))
         try:
             if self._count_recoveries(run) > MAX_RECOVERIES:
                 self._close(runner, run, RunState.FAILED, GIVEN_UP)
@@ -226,13 +226,13 @@ class Lookout:
 
 
 def follow(bench: Bench) -> None:
-    """What the others of a team do: train when the lead says so, until it leaves."""
+    """What the others of a team do: train when the lead says so, until it leaves. They stop where it does."""
     order: Task | str | None = None
     while order != END:
         order = bench.team.share(order)
         if isinstance(order, Task):
             try:
-                train_together(bench, order, lambda event: None, Attendance(bench.team, lambda: Word.GO))
+                train_together(bench, order, lambda event: None, lambda: None)
             except (Stopped, Cancelled, LostRun):
                 continue
 

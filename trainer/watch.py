@@ -79,7 +79,8 @@ def _listen(stop: threading.Event, *, until_stdin_closes: bool) -> None:
             threading.Thread(target=_end_hard, daemon=True).start()
 
     def wait_for_parent() -> None:
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 4096):  # not by its buffer, which a daemon thread would hold for ever
+            pass
         end()
 
     for number in (signal.SIGTERM, signal.SIGINT):

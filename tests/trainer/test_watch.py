@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from datetime import time as time_of_day
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from db.engine import session_scope
@@ -40,7 +43,7 @@ from tests.trainer.posts import (
     write_base,
 )
 from trainer import run as run_module
-from trainer.attending import Stopped, Word
+from trainer.attending import Word
 from trainer.holding import Watcher, take_slot
 from trainer.post import GOES_ON, MAX_RECOVERIES, Lookout, Post
 from trainer.run import Bench
@@ -263,25 +266,6 @@ def test_a_run_that_takes_its_trainer_down_is_not_tried_for_ever(
     assert "too little memory" in run_of(workplace).error
 
 
-def test_others_of_a_team_hear_what_the_lead_says() -> None:
-    from trainer.attending import Attendance
-
-    class Follower(Team):
-        def __init__(self, words: list[object]) -> None:
-            super().__init__(1, 2)
-            self.words = words
-
-        def share(self, value: object) -> object:  # type: ignore[override]
-            return self.words.pop(0)
-
-    waited: list[float] = []
-    Attendance(Follower([Word.WAIT, Word.WAIT, Word.GO]), lambda: Word.STOP, waited.append)()
-    assert len(waited) == 2
-    for given_up in (Word.STOP, None):
-        with pytest.raises(Stopped):
-            Attendance(Follower([given_up]), lambda: Word.GO)()
-
-
 def test_the_device_is_as_asked_or_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("torch-cpu", Team.alone()) == "cpu"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
@@ -302,29 +286,50 @@ def store(workplace: Workplace, tiny: Version) -> Workplace:
     return workplace
 
 
-def start(workplace: Workplace, *command: str, **policy: object) -> subprocess.Popen[bytes]:
+def describe(workplace: Workplace, **policy: object) -> tuple[dict[str, str], list[str]]:
+    """Environment and arguments of a trainer of a store."""
     data = workplace.settings.data_dir
     (data / "policy.json").write_text(json.dumps(asdict(replace(QUICK, **policy))))
-    environment = os.environ | {
+    environment = {
         "NUCLEUS_DATA_DIR": str(data), "DATABASE_URL": workplace.settings.sqlalchemy_url,
         "NUCLEUS_DEVICE": "torch-cpu", "NUCLEUS_WEIGHTS": str(data / "tiny.safetensors"),
         "NUCLEUS_THREADS": "1", "OMP_NUM_THREADS": "1",
     }  # fmt: skip
-    arguments = [sys.executable, "-m", *command, "--policy", str(data / "policy.json")]
-    return subprocess.Popen(arguments, cwd=ROOT, env=environment, stdin=subprocess.PIPE)
+    return environment, ["watch", "--policy", str(data / "policy.json")]
 
 
-def drive(workplace: Workplace, point: str) -> int:
-    process = start(workplace, "tests.trainer.driver", point, "watch", "--once")
-    return process.wait(timeout=PATIENCE_S)
+class Driver:
+    """See ``driver.py``."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "tests.trainer.driver"]
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def drive(self, workplace: Workplace, point: str) -> int:
+        """How a trainer ends that looks once, and kills itself at that point."""
+        environment, arguments = describe(workplace)
+        print(json.dumps([point, environment, [*arguments, "--once"]]), file=self.process.stdin, flush=True)
+        return int(self.process.stdout.readline())
+
+
+@pytest.fixture
+def driver() -> Iterator[Driver]:
+    started = Driver()
+    yield started
+    started.process.stdin.close()
+    assert started.process.wait(timeout=PATIENCE_S) == 0
+    started.process.stdout.close()
 
 
 def test_a_run_killed_hard_in_every_phase_comes_to_what_it_would_have_come_to(
-    store: Workplace, tiny: Version, settings: Settings, open_at: OpenWorkplace, tmp_path: Path
+    store: Workplace, driver: Driver, tiny: Version, settings: Settings, open_at: OpenWorkplace, tmp_path: Path
 ) -> None:
     left = []
     for point in KILLS:
-        assert drive(store, point) == -signal.SIGKILL
+        assert driver.drive(store, point) == -signal.SIGKILL
         run = run_of(store)
         with session_scope(store.engine) as session:
             assert find_active(session) is None
@@ -337,7 +342,7 @@ def test_a_run_killed_hard_in_every_phase_comes_to_what_it_would_have_come_to(
         ("judging", True, {"lab-1"}),
         ("judging", True, {"lab-1"}),
     ]
-    assert drive(store, "nowhere") == 0
+    assert driver.drive(store, "nowhere") == 0
     killed = run_of(store)
     assert killed.state is RunState.PROMOTED
     resumed = [e for e in events_of(store) if e["event"] == "resumed"]
@@ -348,16 +353,24 @@ def test_a_run_killed_hard_in_every_phase_comes_to_what_it_would_have_come_to(
 
     other = open_at(settings, data_dir=tmp_path / "other")
     add_drawn_cases(other, 4)
-    write_base(other.settings.data_dir, tiny)
+    shutil.copy(store.settings.data_dir / "tiny.safetensors", other.settings.data_dir)
     ask_for_run(other)
-    assert drive(other, "nowhere") == 0
+    assert driver.drive(other, "nowhere") == 0
     assert run_of(other).snapshot == killed.snapshot
-    assert run_of(other).candidate_sha256 == killed.candidate_sha256
+    one, same = (load_candidate(workplace, tiny) for workplace in (store, other))
+    assert one.provenance == same.provenance
+    assert all(np.array_equal(value, same.state[name]) for name, value in one.state.items())
+
+
+def load_candidate(workplace: Workplace, tiny: Version) -> Version:
+    return make_bench(workplace, tiny).weights.load(run_of(workplace).candidate_sha256)
 
 
 @pytest.mark.parametrize("how", ["SIGTERM", "its parent is gone"])
 def test_a_trainer_that_is_told_to_end_keeps_its_checkpoint_and_ends_soon(store: Workplace, how: str) -> None:
-    process = start(store, "trainer", "watch", "--until-stdin-closes", steps=4000, crop_px=32)
+    environment, arguments = describe(store, steps=4000, crop_px=32)
+    command = [sys.executable, "-m", "trainer", *arguments, "--until-stdin-closes"]
+    process = subprocess.Popen(command, cwd=ROOT, env=os.environ | environment, stdin=subprocess.PIPE)
     wait_for(lambda: any(e["event"] == "progress" for e in events_of(store)) or process.poll() is not None)
     told = time.monotonic()
     if how == "SIGTERM":
@@ -381,12 +394,6 @@ def test_clocks_that_jump_decide_nothing(workplace: Workplace, tiny: Version, mo
     bench: Bench = make_bench(workplace, tiny, slot="trainer-2")
     post = Post(bench, threading.Event(), Watcher(lambda: 5.0))
     for year in (1971, 2090):
-        monkeypatch.setattr("trainer.post._now", lambda year=year: workplace_time(year))
-        monkeypatch.setattr("time.time", lambda year=year: workplace_time(year).timestamp())
+        monkeypatch.setattr("trainer.post._now", lambda year=year: datetime(year, 1, 1, tzinfo=UTC))
+        monkeypatch.setattr("time.time", lambda year=year: datetime(year, 1, 1, tzinfo=UTC).timestamp())
         assert post.find_work() is None
-
-
-def workplace_time(year: int):  # noqa: ANN201
-    from datetime import UTC, datetime
-
-    return datetime(year, 1, 1, tzinfo=UTC)
