@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Select, delete, func, select
@@ -49,6 +49,8 @@ class StoredScoring:
     oddities: tuple[Oddity, ...]
     confirmed: bool
     """A person had it scored although it is odd."""
+    traits: dict[str, float] | None = field(default=None, hash=False)
+    """What the image looks like, by name; None for scorings of before."""
 
     @property
     def is_refused(self) -> bool:
@@ -82,10 +84,12 @@ def start_scoring(
     now: datetime,
     *,
     oddities: tuple[Oddity, ...] = (),
+    traits: dict[str, float] | None = None,
 ) -> None:
-    """Note that work began, with which version, and what is odd. Again is fine: a resumed job starts where it was."""
+    """Note that work began, with which version, what is odd, and what the image looks like. Again is fine: a resumed job starts where it was."""
     row = _get_row(session, scoring_id)
     row.oddities = [oddity.value for oddity in oddities]
+    row.traits = traits if traits is not None else row.traits
     row.state, row.tiles_total, row.error = ScoringState.RUNNING.value, tiles_total, None
     row.started = row.started or now
     row.version_sha256 = row.version_sha256 or version_sha256
@@ -204,5 +208,5 @@ def _stored(session: Session, row: ScoringRow) -> StoredScoring:
     return StoredScoring(
         row.id, row.image_id, state, PixelSize(row.mpp, row.mpp_source), done, row.tiles_total,
         row.queued, row.started, row.finished, row.error, counts, version,
-        tuple(Oddity(value) for value in row.oddities), row.confirmed,
+        tuple(Oddity(value) for value in row.oddities), row.confirmed, row.traits,
     )  # fmt: skip

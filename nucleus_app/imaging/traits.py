@@ -7,6 +7,7 @@ has the table).
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -42,10 +43,13 @@ class Traits(NamedTuple):
 
 
 def find_odd_traits(rgb: NDArray[np.uint8]) -> tuple[Oddity, ...]:
-    """What of an image (H, W, 3) uint8 at about 0.5 µm/px is not as in any Ki67 field: what most of its windows are, those
-    without tissue left aside.
-    """
-    found = [judge(measure_traits(window)) for window in _spread_windows(rgb)]
+    """:func:`judge_windows` of an image (H, W, 3) uint8 at about 0.5 µm/px."""
+    return judge_windows([measure_traits(window) for window in spread_windows(rgb)])
+
+
+def judge_windows(measured: Sequence[Traits]) -> tuple[Oddity, ...]:
+    """What of an image is not as in any Ki67 field: what most of its windows are, those without tissue left aside."""
+    found = [judge(traits) for traits in measured]
     telling = [oddity for oddity in found if oddity is not Oddity.BLANK]
     if not telling:
         return (Oddity.BLANK,)
@@ -79,7 +83,7 @@ def judge(traits: Traits) -> Oddity | None:
     return Oddity.BLURRED if traits.grain < LEAST_GRAIN else None
 
 
-def _spread_windows(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
+def spread_windows(rgb: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
     """Windows spread evenly over an image; the whole of a small one."""
     rows, columns = (_spread_starts(length) for length in rgb.shape[:2])
     return [rgb[y : y + WINDOW_PX, x : x + WINDOW_PX] for y in rows for x in columns]

@@ -1,21 +1,42 @@
-"""Whether an image is one that the network knows."""
+"""Whether an image is one that the network knows, and what it looks like."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from nucleus_app.domain.oddities import Oddity, is_refused
-from nucleus_app.imaging.traits import find_odd_traits
+from nucleus_app.imaging.look import describe_look
+from nucleus_app.imaging.traits import judge_windows, measure_traits, spread_windows
 from nucleus_app.kinet.predictor import Field, Predictor
 
 SCALE_OFF = 0.7
 """log2 of the guessed size of nuclei over the usual one from which the pixel size is doubted (decision 0006)."""
 
 
+class Observed(NamedTuple):
+    """``oddities``: what is not as in the Ki67 fields that the network was taught with. ``traits``: by name, what the image
+    looks like, with ``scale``, log2 of how much larger nuclei look than they should.
+    """
+
+    oddities: tuple[Oddity, ...]
+    traits: dict[str, float]
+
+
 def find_oddities(predictor: Predictor, field: Field) -> tuple[Oddity, ...]:
     """What of a prepared image is not as in the Ki67 fields that the network was taught with."""
-    odd = find_odd_traits(field.rgb)
+    return observe(predictor, field).oddities
+
+
+def observe(predictor: Predictor, field: Field) -> Observed:
+    """What is odd about a prepared image, and what it looks like."""
+    windows = spread_windows(field.rgb)
+    measured = [measure_traits(window) for window in windows]
+    odd, traits = judge_windows(measured), describe_look(windows, measured)
     if is_refused(odd):
-        return odd
+        return Observed(odd, traits)
     scale = predictor.guess_scale(field)
-    if scale is not None and abs(scale) > SCALE_OFF:
-        return (*odd, Oddity.NUCLEI_TOO_LARGE if scale > 0 else Oddity.NUCLEI_TOO_SMALL)
-    return odd
+    if scale is None:
+        return Observed(odd, traits)
+    if abs(scale) > SCALE_OFF:
+        odd = (*odd, Oddity.NUCLEI_TOO_LARGE if scale > 0 else Oddity.NUCLEI_TOO_SMALL)
+    return Observed(odd, traits | {"scale": round(scale, 4)})

@@ -32,7 +32,7 @@ from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
 from nucleus_app.services.base_version import keep_base
 from nucleus_app.services.carrying import carry_corrections
-from nucleus_app.services.familiarity import find_oddities
+from nucleus_app.services.familiarity import observe
 from nucleus_app.services.jobs import FIND_ROI, JOB_PREFIX, JOB_VERSION, ROI_PREFIX, SCORE_IMAGE, SCORING_QUEUE
 from nucleus_app.services.reviews import CANDIDATE_SHARE
 from nucleus_app.services.roi import RoiMapper
@@ -69,12 +69,12 @@ class Scorer:
             began_with = get_started_version(session, scoring_id)
         predictor = self._shelf.get(began_with) if began_with else self._shelf.get_current()
         field = self._get_field(scoring_id, predictor)
-        odd = find_oddities(predictor, field)
+        odd, traits = observe(predictor, field)
         sha256 = predictor.version.sha256
         with session_scope(self._workplace.engine, write=True) as session:
             insists = get_scoring(session, scoring_id).confirmed
             tiles = 0 if is_refused(odd, confirmed=insists) else len(field.tiles)
-            start_scoring(session, scoring_id, tiles, sha256, _now(), oddities=odd)
+            start_scoring(session, scoring_id, tiles, sha256, _now(), oddities=odd, traits=traits)
         return tiles
 
     def find_in_tile(self, scoring_id: int, tile: int) -> None:

@@ -15,6 +15,7 @@ from nucleus_app.services.downloads import CSV, JSON, Download, write_cases
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
+from nucleus_app.services.worklist import WorkList
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
 from nucleus_app.web.case_routes import create_case_router, send
@@ -36,6 +37,7 @@ def create_router(
     desk = ReviewDesk(workplace)
     case_desk = CaseDesk(workplace, desk)
     case_list = CaseList(workplace, case_desk)
+    work_list = WorkList(workplace)
 
     @router.get("/healthz")
     def health() -> dict[str, str]:
@@ -59,6 +61,10 @@ def create_router(
             "cases": case_list.list_briefs(images),
         }
         return JSONResponse(listed | {"worker_failing": is_worker_failing()}, headers=NO_STORE)
+
+    @router.get("/api/worklist")
+    def worklist() -> JSONResponse:
+        return JSONResponse(work_list.read(), headers=NO_STORE)
 
     @router.get("/api/cases.xlsx")
     def cases_xlsx() -> Response:

@@ -87,7 +87,7 @@ def test_a_scoring_goes_from_queued_to_done(engine: Engine) -> None:
         with pytest.raises(NotFound, match="no result"):
             get_nuclei(session, scoring_id)
     with session_scope(engine, write=True) as session:
-        start_scoring(session, scoring_id, 2, "f" * 64, NOW)
+        start_scoring(session, scoring_id, 2, "f" * 64, NOW, traits={"ground": 1 / 3})
         put_tile(session, scoring_id, 1, NUCLEI, NOW)
     with session_scope(engine, write=True) as session:
         put_tile(session, scoring_id, 1, NUCLEI, NOW)  # a repeated step replaces itself
@@ -95,7 +95,7 @@ def test_a_scoring_goes_from_queued_to_done(engine: Engine) -> None:
     with session_scope(engine) as session:
         running = get_scoring(session, scoring_id)
         assert (running.state, running.tiles_done, running.tiles_total) == (ScoringState.RUNNING, 1, 2)
-        assert running.started == NOW
+        assert (running.started, running.traits) == (NOW, {"ground": 1 / 3})
         assert get_started_version(session, scoring_id) == "f" * 64
     with session_scope(engine, write=True) as session:
         put_tile(session, scoring_id, 0, NUCLEI.select(NUCLEI.classes == 0), NOW)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from db.engine import session_scope
+from db.scorings import get_scoring
 from db.versions import find_active, find_version, list_activations, list_versions
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.checkpoint import Version, load_version
@@ -205,6 +206,17 @@ def test_the_base_is_kept_once_with_the_date_of_its_file(workplace: Workplace, t
     assert workplace.blobs.get(first.sha256) == path.read_bytes()
     with session_scope(workplace.engine) as session:
         assert find_version(session, first.sha256) == first
+
+
+def test_what_an_image_looks_like_is_kept_when_its_scoring_starts(
+    workplace: Workplace, image: Image200, scorer: Scorer
+) -> None:
+    scoring_id = image.ask()
+    scorer.start(scoring_id)
+    with session_scope(workplace.engine) as session:
+        traits = get_scoring(session, scoring_id).traits
+    assert {"ground", "contrast", "grain", "brown", "blue", "brown_share"} <= set(traits)
+    assert traits["ground"] > 180
 
 
 def test_no_weights_at_all_are_named(workplace: Workplace, tmp_path: Path) -> None:
