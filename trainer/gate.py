@@ -19,7 +19,18 @@ from trainer.example import Example, Points
 from trainer.gallery import pick_changes
 from trainer.regression import Regression
 from trainer.remembered import Finder
-from trainer.resampling import MATCH_UM, Differences, Judged, compare, count_truth, judge_image, measure, pair_up
+from trainer.resampling import (
+    MATCH_UM,
+    TRUTH,
+    Differences,
+    Judged,
+    compare,
+    count_truth,
+    judge_image,
+    measure,
+    pair_up,
+    sum_images,
+)
 from trainer.wording import say_effect, say_evidence, say_learned
 
 FEWEST_CASES, FEWEST_NUCLEI = 2, 200
@@ -49,8 +60,9 @@ class Allowance:
 
 LOCKED = Allowance(0.005, 0.0025, 0.02, 0.5, 0.03, 50)
 REGRESSION = Allowance(0.01, 0.015, 0.05, 1.0, 0.05, 100)
-DISTILLED_LOSS, DISTILLED_LEAST = 0.08, 0.80
-"""Agreement with the shipped network on other labs' stains: by how much less than the version in service, and at least."""
+DISTILLED_LOSS, DISTILLED_LEAST = 0.05, 0.85
+"""Agreement with the shipped network on tumour nuclei under other labs' stains: by how much less than that of the version in
+service, and at least."""
 BASE_LOSS = 0.04
 """Weighted F1 on the regression set below the shipped network's: so that many small losses do not add up."""
 
@@ -185,12 +197,22 @@ def _list_forgotten(
     distilled = [_judge(image, None, (n, n), finders) for n, image in enumerate(regression.distilled)]
     if not distilled:
         return
-    agreed = compare(distilled).weighted_f1
-    if -agreed.change > DISTILLED_LOSS or agreed.after < DISTILLED_LEAST:
+    before, after = _agree_on_tumour(distilled)
+    if before - after > DISTILLED_LOSS or after < DISTILLED_LEAST:
         yield (
-            f"Under other labs' stains it agrees with the shipped network by {agreed.after:.2f}, the version in service by "
-            f"{agreed.before:.2f} (at least {DISTILLED_LEAST:g}, and at most {DISTILLED_LOSS:g} less)."
+            f"Under other labs' stains it agrees with the shipped network on tumour nuclei by {after:.2f}, the version in "
+            f"service by {before:.2f} (at least {DISTILLED_LEAST:g}, and at most {DISTILLED_LOSS:g} less)."
         )
+
+
+def _agree_on_tumour(judged: Sequence[Judged]) -> tuple[float, float]:
+    """F1 of the tumour classes, weighted, of each version. Drawn stroma is where the shipped network errs most: to see
+    that otherwise is no forgetting.
+    """
+    sums = sum_images(judged).sum(axis=0)
+    counts = sums[0, TRUTH][: NucleusClass.OTHER]
+    before, after = (measure(sums).class_f1[:, : NucleusClass.OTHER] * counts).sum(axis=1) / max(1.0, counts.sum())
+    return float(before), float(after)
 
 
 def _sum_answer(image: LabelledImage, answer: Nuclei) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
