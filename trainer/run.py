@@ -41,6 +41,7 @@ logger = logging.getLogger(__name__)
 NETWORKS = "networks"
 """In the data folder: what is made of versions."""
 SEE_LOG = "The log of the trainer has the details."
+FULL_DISK_TEXTS = ("No space left on device", "basic_ios::clear: iostream error")
 DIVERGED = (
     "The training went astray: its losses were no numbers any more. Nothing was changed. Start it again; if that "
     "happens again, look for corrections that contradict what is seen."
@@ -277,11 +278,21 @@ def explain(error: Exception) -> str:
     """Why a run failed, for the page."""
     if isinstance(error, TrainingDiverged):
         return DIVERGED
-    if isinstance(error, StorageFull) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+    if is_disk_full(error):
         return "The disk is full: nothing was changed. Free some space, then start the training again."
     if isinstance(error, NucleusAppError):
         return str(error)
     return f"The training failed unexpectedly. Nothing was changed. {SEE_LOG}"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Also as torch and safetensors say it, who hide the number of the error in a text."""
+    if isinstance(error, StorageFull) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        return True
+    if any(text in str(error) for text in FULL_DISK_TEXTS):
+        return True
+    before = error.__cause__ or error.__context__
+    return before is not None and is_disk_full(before)
 
 
 def _now() -> datetime:

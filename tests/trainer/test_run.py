@@ -226,6 +226,8 @@ def raising(error: Exception) -> Callable[[], None]:
     ("error", "said"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
+        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "The disk is full"),
+        (RuntimeError("[enforce fail] unexpected pos 576 vs 534 basic_ios::clear: iostream error"), "The disk is full"),
         (TrainingDiverged("loss nan at step 3"), "went astray"),
         (CheckpointError("The checkpoint of this run is damaged."), "The checkpoint of this run is damaged."),
         (ZeroDivisionError("/home/smith/x"), "failed unexpectedly. Nothing was changed. The log"),
