@@ -53,6 +53,7 @@ class _Look:
     events: list[Mapping]
     trainers: list[StoredTrainer]
     versions: list[StoredVersion]
+    made_by: dict[int, StoredRun]
     in_service: InService | None
     signed_fields: int
     sides: dict[str, int]
@@ -148,12 +149,16 @@ class TrainingDesk:
         runs, open_run = list_runs(session, LISTED), find_open_run(session)
         ended = next((run for run in runs if not run.state.is_open), None)
         base = self._base.find()
+        versions, made_by = list_with_base(session, base), {run.id: run for run in runs}
+        for run_id in {version.run_id for version in versions if version.run_id} - set(made_by):
+            made_by[run_id] = get_run(session, run_id)
         return _Look(
             runs,
             open_run,
             [logged.event for logged in list_events(session, open_run.id)] if open_run else [],
             list_trainers(session),
-            list_with_base(session, base),
+            versions,
+            made_by,
             find_in_service(session, base),
             count_newly_signed_fields(session, ended.last_sign_off if ended else 0),
             {split.value: n for split, n in count_splits(session).items()},
@@ -224,7 +229,7 @@ def _find_state(settings: Settings, look: _Look) -> str:
 
 
 def _find_run(look: _Look, version: StoredVersion) -> StoredRun | None:
-    return next((run for run in look.runs if run.id == version.run_id), None)
+    return look.made_by[version.run_id] if version.run_id else None
 
 
 def _run_to_mapping(run: StoredRun, events: list[Mapping]) -> Mapping:
