@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from trainer.gate import judge_candidate
+from trainer.regression import make_regression
 
 from benchmarks.lab import correct_all, cut_field
 from benchmarks.machine import name_machine
@@ -27,9 +29,7 @@ from nucleus_app.kinet.config import SMALL, Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
 from trainer.finetune import TunePolicy, finetune
-from trainer.gate import judge_candidate
 from trainer.judge import judge
-from trainer.regression import make_regression
 from trainer.team import Team
 
 LAB = "ki67_breast"
@@ -37,8 +37,8 @@ TEST = ("03", "08", "13", "15", "18", "22", "23", "28")
 OTHERS = ("ki67_ginet", "ki67_glioma", "ki67_pnet")
 POISONED_SETS, POISONED_SHARE, POISONED_STEPS = 10, 0.3, 60
 ORDER_SEED = 1
-TEST_UM = 500.0
-"""Side of the squares of the lab that are judged."""
+TEST_UM, OTHERS_UM = 350.0, 250.0
+"""Side of the squares that are judged, of the lab and of the other sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Bench:
         order = np.random.default_rng(ORDER_SEED).permutation(len(pool))
         self.fields = [cut_field(pool[i]) for i in order]
         self.test = [cut_field(image, TEST_UM) for image in images if is_test[image.name]]
-        self.others = list(read_datasets(options.data / name for name in OTHERS))
+        self.others = [cut_field(image, OTHERS_UM) for image in read_datasets(options.data / name for name in OTHERS)]
         self.start = load_version(options.base)
         self.predictor = Predictor.open(self.start, "cpu")
         self.folder = options.kept / self.start.sha256[:8]

@@ -50,7 +50,7 @@ class Settings:
     """So many newly signed fields begin a training run by themselves. 0: only the button does."""
     train_hours: str = ""
     """Hours of the day, local time, in which runs may begin by themselves, such as ``20-6``. Default: any."""
-    train_steps: int = 300
+    train_steps: int = 150
     """Steps of a training run."""
     replay_dir: str = ""
     """A folder of labelled images of the site, replayed against forgetting. Default: only what is shipped."""

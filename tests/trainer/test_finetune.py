@@ -134,11 +134,21 @@ def test_progress_tells_steps_losses_and_time_left(start: Version, tmp_path: Pat
     assert [e["step"] for e in events if e["event"] == "evaluation"] == [1, 2, 3, 4]
 
 
-def test_thresholds_stay_where_too_few_nuclei_could_move_them(start: Version, tmp_path: Path) -> None:
+def test_thresholds_stay_and_confidence_follows_where_enough_nuclei_speak(start: Version, tmp_path: Path) -> None:
     few = tune(start, tmp_path / "few.safetensors", [make_example(size=96)])
-    assert few.thresholds == start.thresholds
+    assert (few.thresholds, few.confidence) == (start.thresholds, start.confidence)
     many = tune(start, tmp_path / "many.safetensors", [make_example(size=96)], validation=[make_example(7, 400)])
+    assert many.thresholds == start.thresholds
     assert many.confidence is not None
+
+
+def test_a_share_of_the_start_is_kept(start: Version, tmp_path: Path) -> None:
+    policy = replace(QUICK, kept_share=0.0)
+    own = tune(start, tmp_path / "own.safetensors", [make_example()], policy)
+    half = tune(start, tmp_path / "half.safetensors", [make_example()], replace(policy, kept_share=0.5))
+    for name, value in start.state.items():
+        if value.dtype.kind == "f":
+            assert np.allclose(half.state[name], (value + own.state[name]) / 2, atol=1e-6)
 
 
 def test_a_person_is_learned_from_quickly(tmp_path: Path) -> None:
@@ -147,7 +157,7 @@ def test_a_person_is_learned_from_quickly(tmp_path: Path) -> None:
     example = make_example(3, 256)
     classes = np.where(example.nuclei.classes == 0, 1, example.nuclei.classes).astype(np.uint8)
     told = by_person(replace(example, nuclei=replace_classes(example, classes)), list(range(len(classes))))
-    policy = TunePolicy(steps=25, batch=2, crop_px=128, learning_rate=3e-3, replay=(), seed=1)
+    policy = TunePolicy(steps=25, batch=2, crop_px=128, learning_rate=3e-3, replay=(), kept_share=0.0)
     tuned = tune(start, tmp_path / "out.safetensors", [told], policy)
     assert share_of_positive(tuned, example) < 0.4 * share_of_positive(start, example)
 
