@@ -162,6 +162,12 @@ def find_result_before(session: Session, scoring_id: int) -> StoredScoring | Non
     return _stored(session, found) if found else None
 
 
+def count_open_scorings(session: Session) -> int:
+    """Scorings that are queued or running."""
+    is_open = ScoringRow.state.in_([ScoringState.QUEUED.value, ScoringState.RUNNING.value])
+    return session.scalar(select(func.count()).where(is_open)) or 0
+
+
 def list_latest_scorings(session: Session, image_ids: list[int]) -> dict[int, StoredScoring]:
     """The latest scoring of each of the given images that has one."""
     return {row.image_id: _stored(session, row) for row in session.scalars(_latest_of(image_ids))}

@@ -1,9 +1,12 @@
-"""``python -m trainer fit``: train a network on folders of labelled images."""
+"""``python -m trainer``: watch over a store and learn from its signed corrections. ``fit`` and the other commands train
+and judge on folders of labelled images.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -21,23 +24,28 @@ from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.log import set_up_logging
+from nucleus_app.settings import read_settings
 from trainer.average import average_versions
 from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
 from trainer.dataset import hash_images, prepare_training_image, split_by_case
 from trainer.judge import judge, restain_images
 from trainer.loop import MATCH_RADIUS_UM, fit
 from trainer.policy import TrainPolicy
+from trainer.run import parse_policy
 from trainer.scale_guess import fit_scale_guess
 from trainer.seeds import SeedFinder
 from trainer.teacher import Teacher
 from trainer.teaching_set import UnlabelledFile, assemble
+from trainer.watch import run_watch
 
 DEFAULTS = TrainPolicy()
 SIZES: dict[str, KiNetConfig] = {"small": SMALL, "paper": PAPER}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(given or ["watch"])
     try:
         options.run(options)
     except NucleusAppError as error:
@@ -49,6 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    watch = commands.add_parser("watch", help="learn from signed corrections until stopped (default)")
+    watch.add_argument("--once", action="store_true", help="end when there is nothing (more) to do")
+    watch.add_argument("--policy", type=Path, metavar="FILE", help="JSON with fields of the training policy to change")
+    watch.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
+    watch.set_defaults(run=_watch)
     fit_parser = commands.add_parser("fit", help="train and write the best version, by validation")
     fit_parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
     fit_parser.add_argument("--out", type=Path, required=True, metavar="FILE")
@@ -103,6 +116,18 @@ def _parser() -> argparse.ArgumentParser:
     judge_parser.add_argument("--restained", type=int, default=0, metavar="N", help="N copies as of other labs instead")
     judge_parser.set_defaults(run=_judge)
     return parser
+
+
+def _watch(options: argparse.Namespace) -> None:
+    set_up_logging()
+    settings = read_settings(os.environ)
+    policy: dict[str, Any] = {"steps": settings.train_steps, "replay_dir": settings.replay_dir}
+    if options.policy:
+        try:
+            policy |= json.loads(options.policy.read_text("utf-8"))
+        except (OSError, ValueError, TypeError) as error:
+            raise NucleusAppError(f"{options.policy} is no JSON file with a training policy ({error}).") from error
+    run_watch(settings, parse_policy(policy), once=options.once, until_stdin_closes=options.until_stdin_closes)
 
 
 def _fit(options: argparse.Namespace) -> None:

@@ -74,6 +74,7 @@ class Run:
             "stale": self.stale,
             "seconds": self.seconds,
             "rng": json.dumps(self.rng.bit_generator.state),
+            "dropout": torch.get_rng_state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -84,6 +85,8 @@ class Run:
         self.step, self.best_score, self.stale = state["step"], state["best_score"], state["stale"]
         self.seconds = state.get("seconds", 0.0)  # files of before it was kept
         self.rng.bit_generator.state = json.loads(state["rng"])
+        if "dropout" in state:
+            torch.set_rng_state(state["dropout"])
 
     def train_step(self, batch: Batch) -> dict[str, float]:
         """One gradient step; returns the loss terms. Raises TrainingDiverged when a loss is not finite."""

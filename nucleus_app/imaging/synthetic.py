@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
-from nucleus_app.imaging.stain import density_to_rgb, stains_to_density
+from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, density_to_rgb, stain_matrix, stains_to_density
 
 Plane = NDArray[np.float32]
 
@@ -31,6 +31,11 @@ class FieldRecipe:
     stroma_spacing_um: float = 12.0
     stroma_share: float = 0.24
     """Share of the field taken by stroma."""
+    haematoxylin: tuple[float, float, float] | None = None
+    dab: tuple[float, float, float] | None = None
+    """Optical density of each stain in red, green and blue; the usual one where none is given."""
+    haematoxylin_strength: float = 1.0
+    dab_strength: float = 1.0
 
 
 def draw_field(recipe: FieldRecipe, rng: np.random.Generator, name: str = "synthetic") -> LabelledImage:
@@ -58,7 +63,7 @@ def draw_field(recipe: FieldRecipe, rng: np.random.Generator, name: str = "synth
         ]
     )
     nuclei = Nuclei.from_arrays(np.concatenate([tumour, other]), classes)
-    return LabelledImage(name, _develop(haematoxylin, dab, recipe.mpp, rng), recipe.mpp, nuclei, None)
+    return LabelledImage(name, _develop(haematoxylin, dab, recipe, rng), recipe.mpp, nuclei, None)
 
 
 def _noise(shape: tuple[int, int], grain_px: float, rng: np.random.Generator) -> Plane:
@@ -150,10 +155,16 @@ def _draw_stroma_nucleus(
     np.maximum(haematoxylin[place], soft * strength, out=haematoxylin[place], casting="same_kind")
 
 
-def _develop(haematoxylin: Plane, dab: Plane, mpp: float, rng: np.random.Generator) -> NDArray[np.uint8]:
+def _develop(haematoxylin: Plane, dab: Plane, recipe: FieldRecipe, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Stain planes → RGB as a scanner sees them: a little blur, a little noise."""
-    blur = 0.25 / mpp
-    stains = np.stack([gaussian_filter(haematoxylin, blur), gaussian_filter(dab, blur), np.zeros_like(dab)], axis=-1)
-    rgb = density_to_rgb(stains_to_density(stains.astype(np.float32)) + 0.01)
+    blur = 0.25 / recipe.mpp
+    blue = recipe.haematoxylin_strength * gaussian_filter(haematoxylin, blur)
+    brown = recipe.dab_strength * gaussian_filter(dab, blur)
+    stains = np.stack([blue, brown, np.zeros_like(dab)], axis=-1).astype(np.float32)
+    matrix = stain_matrix(
+        HAEMATOXYLIN if recipe.haematoxylin is None else np.asarray(recipe.haematoxylin),
+        DAB if recipe.dab is None else np.asarray(recipe.dab),
+    )
+    rgb = density_to_rgb(stains_to_density(stains, matrix) + 0.01)
     noisy = rgb + rng.normal(0, 2.0, rgb.shape)
     return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from db.engine import session_scope
+from nucleus_app.domain.edits import Brush, Polygon
+from nucleus_app.domain.nuclei import Nuclei, NucleusClass
+from nucleus_app.domain.oddities import Oddity
+from nucleus_app.domain.regions import find_inside
+from nucleus_app.domain.sheet import FieldBox
+from nucleus_app.domain.split import BLOCK, Split, assign_split
+from nucleus_app.errors import NotFound, NucleusAppError
+from nucleus_app.services.workplace import Workplace
+from tests.services.reviewing import reclass
+from tests.trainer.lessons import NewCase, add_case, noise, rectangle, region, reopen, sign
+from trainer.dataset import NON_TUMOUR, TUMOUR
+from trainer.example import Example
+from trainer.snapshot import Plan, Snapshot, freeze, gather, read_snapshot
+from trainer.statement import Statement, Window, make_example, paint
+
+PLAN = Plan(3, "lab-1", "a" * 64, {"steps": 4})
+FIELD = {"op": "class", "ids": [0], "c": 0}
+
+
+def statements_of(workplace: Workplace) -> list[Statement]:
+    with session_scope(workplace.engine) as session:
+        return gather(session)
+
+
+def read_back(workplace: Workplace) -> Snapshot:
+    return read_snapshot(freeze(statements_of(workplace), PLAN), workplace.blobs)
+
+
+def example_of(workplace: Workplace, *edits: Any, **case: Any) -> Example:
+    """What one case says, whatever its side."""
+    add_case(workplace, NewCase(list(edits), **case))
+    snapshot = read_back(workplace)
+    (example,) = snapshot.training + snapshot.validation + snapshot.locked
+    return example
+
+
+def nuclei_of(example: Example) -> dict[tuple[float, float], tuple[int, bool]]:
+    return {
+        (x, y): (c, by)
+        for (x, y), c, by in zip(
+            example.nuclei.xy.tolist(), example.nuclei.classes.tolist(), example.by_person.tolist(), strict=True
+        )
+    }
+
+
+def test_corrections_that_stand_say_who_is_there_and_by_whom(workplace: Workplace) -> None:
+    example = example_of(
+        workplace,
+        reclass(0, c=1),
+        {"op": "delete", "ids": [2]},
+        {"op": "add", "x": 5, "y": 40, "c": 0},
+        {"op": "move", "id": 1, "x": 22.5, "y": 11},
+        {"op": "delete", "ids": [3]},
+        {"op": "undo", "edit": "c:5"},
+        {"op": "class", "ids": ["c:3"], "c": 2},
+    )
+    assert nuclei_of(example) == {
+        (10.0, 10.0): (1, True),
+        (22.5, 11.0): (0, True),
+        (40.0, 10.0): (2, False),
+        (5.0, 40.0): (2, True),
+    }
+    assert example.removed.tolist() == [[30.0, 10.0]]
+    assert example.doubtful.tolist() == [[50.0, 10.0]]  # under the threshold, and nobody touched it
+    assert example.signed.all()
+    assert not example.reviewed.any()
+
+
+def test_an_undone_correction_says_nothing_until_it_is_redone(workplace: Workplace) -> None:
+    add_case(workplace, NewCase([reclass(0, c=1), {"op": "undo", "edit": "c:1"}]))
+    assert statements_of(workplace) == []
+    example = example_of(workplace, reclass(0, c=1), {"op": "undo", "edit": "c:1"}, {"op": "redo", "edit": "c:1"})
+    assert nuclei_of(example)[10.0, 10.0] == (1, True)
+
+
+def test_a_nucleus_that_two_readers_see_differently_is_left_out(workplace: Workplace) -> None:
+    example = example_of(
+        workplace,
+        ("ann", reclass(0, 1, c=1)),
+        ("bob", reclass(0, c=0)),
+        ("bob", reclass(1, c=1)),
+        ("ann", {"op": "delete", "ids": [2]}),
+        ("bob", {"op": "move", "id": 2, "x": 31, "y": 10}),
+        ("ann", {"op": "add", "x": 60, "y": 50, "c": 0}),
+        ("bob", {"op": "delete", "ids": ["c:6"]}),
+    )
+    assert nuclei_of(example) == {(20.0, 10.0): (1, True), (40.0, 10.0): (2, False)}
+    assert sorted(example.doubtful.tolist()) == [[10.0, 10.0], [31.0, 10.0], [50.0, 10.0], [60.0, 50.0]]
+    assert len(example.removed) == 0
+
+
+def test_the_last_word_of_one_reader_is_no_disagreement(workplace: Workplace) -> None:
+    example = example_of(workplace, reclass(0, c=1), {"op": "delete", "ids": [0]}, reclass(0, c=2))
+    assert nuclei_of(example)[10.0, 10.0] == (2, True)
+
+
+def test_regions_say_what_was_looked_at_what_is_tissue_and_what_is_left_out(workplace: Workplace) -> None:
+    example = example_of(
+        workplace,
+        rectangle("reviewed", 0, 0, 60, 40),
+        rectangle("unreviewed", 0, 20, 60, 40),
+        rectangle("non-tumour", 15, 0, 35, 30),
+        rectangle("exclude", 36, 0, 44, 30),
+        rectangle("tumour", 0, 30, 30, 50),
+        rectangle("erase", 0, 40, 30, 50),
+        reclass(1, c=2),
+        {"op": "delete", "ids": [3]},
+    )
+    assert nuclei_of(example) == {(10.0, 10.0): (0, False), (20.0, 10.0): (2, True), (30.0, 10.0): (2, False)}
+    assert len(example.removed) == 0  # it lies where nothing is said
+    assert example.reviewed[5, 5]
+    assert not example.reviewed[25, 5]
+    assert not example.reviewed[5, 40]
+    assert not example.signed[5, 40]
+    assert example.excluded[5, 40]
+    assert (example.tissue[10, 20], example.tissue[35, 5], example.tissue[45, 5], example.tissue[5, 40]) == (
+        NON_TUMOUR, TUMOUR, 0, 0,
+    )  # fmt: skip
+
+
+def test_where_all_was_looked_at_a_hidden_candidate_is_no_doubt(workplace: Workplace) -> None:
+    assert len(example_of(workplace, rectangle("reviewed", 45, 5, 55, 15), FIELD).doubtful) == 0
+
+
+def test_a_counted_field_teaches_only_where_a_person_corrected_something(workplace: Workplace) -> None:
+    boxes = (FieldBox(0, 0, 25, 30), FieldBox(30, 0, 80, 60))
+    example = example_of(workplace, FIELD, boxes=boxes)
+    assert example.signed[29, 24]
+    assert not example.signed[29, 25]
+    assert not example.signed[30, 24]
+    assert example.signed.sum() == 25 * 30
+
+
+def test_images_that_are_not_counted_or_refused_and_open_cases_teach_nothing(workplace: Workplace) -> None:
+    add_case(workplace, NewCase([FIELD], boxes=()))
+    add_case(workplace, NewCase([FIELD], oddities=(Oddity.DARK,)))
+    add_case(workplace, NewCase([FIELD]), signed=False)
+    case, _ = add_case(workplace, NewCase([FIELD]))
+    assert len(statements_of(workplace)) == 1
+    reopen(workplace, case)
+    assert statements_of(workplace) == []
+
+
+def test_who_only_agreed_with_the_network_can_judge_but_not_teach(workplace: Workplace) -> None:
+    sides = [add_and_side(workplace, rectangle("reviewed", 0, 0, 40, 40), seed=n) for n in range(len(BLOCK))]
+    assert [assign_split(n) for n in range(4)] == sides
+    snapshot = read_back(workplace)
+    assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (0, 0, 1)
+
+
+def add_and_side(workplace: Workplace, *edits: Any, seed: int, **case: Any) -> Split:
+    id_, _ = add_case(workplace, NewCase(list(edits), rgb=noise(seed=seed), **case), signed=False)
+    return sign(workplace, id_)
+
+
+def test_a_patient_and_an_image_stand_on_one_side_only_the_strictest(workplace: Workplace) -> None:
+    for n in range(8):
+        add_and_side(workplace, FIELD, seed=n)
+    before = read_back(workplace)
+    assert (len(before.training), len(before.validation), len(before.locked)) == (4, 2, 2)
+    for n in range(8, 12):
+        add_and_side(workplace, FIELD, seed=n, label="  Patient  X" if n % 2 else "patient x")
+    for _ in range(4):
+        add_and_side(workplace, FIELD, seed=99)
+    after = read_back(workplace)
+    assert len(after.training) == len(before.training)
+    assert len(after.locked) == len(before.locked) + 8
+
+
+def test_a_reopened_locked_case_still_keeps_its_image_from_training(workplace: Workplace) -> None:
+    cases = [add_case(workplace, NewCase([FIELD], rgb=noise(seed=7)))[0] for _ in BLOCK]
+    reopen(workplace, cases[[assign_split(n) for n in range(4)].index(Split.LOCKED)])
+    snapshot = read_back(workplace)
+    assert (len(snapshot.training), len(snapshot.locked)) == (0, 3)
+
+
+def test_what_was_frozen_is_read_back_as_the_same_examples(workplace: Workplace) -> None:
+    rng = np.random.default_rng(1)
+    candidates = Nuclei.from_arrays(rng.uniform(0, 59, (40, 2)), rng.integers(0, 3, 40), rng.uniform(0.1, 1, 40))
+    for n in range(4):
+        add_and_side(
+            workplace,
+            rectangle("reviewed", 3.3, 2.7, 44.4, 33.3),
+            region("exclude", 30, 10, 40, 20, shape="brush", r=3.7),
+            reclass(*range(n, n + 9), c=1),
+            {"op": "add", "x": 12.34, "y": 45.67, "c": 0},
+            seed=n,
+            candidates=candidates,
+        )
+    direct = [make_example(s, noise(seed=n)) for n, s in enumerate(statements_of(workplace))]
+    snapshot = read_back(workplace)
+    assert snapshot.plan == PLAN
+    read = sorted(snapshot.training + snapshot.validation + snapshot.locked, key=lambda e: e.image)
+    for one, other in zip(direct, read, strict=True):
+        for field in fields(Example):
+            a, b = getattr(one, field.name), getattr(other, field.name)
+            if isinstance(a, Nuclei):
+                assert all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("xy", "classes", "scores"))
+            else:
+                assert np.array_equal(a, b), field.name
+    only = read_snapshot(freeze(statements_of(workplace), PLAN), workplace.blobs, [Split.LOCKED])
+    assert (len(only.training), len(only.locked)) == (0, 1)
+
+
+def test_freezing_twice_gives_the_same_bytes(workplace: Workplace) -> None:
+    add_case(workplace, NewCase([FIELD]))
+    assert freeze(statements_of(workplace), PLAN) == freeze(statements_of(workplace), PLAN)
+
+
+def test_a_small_reviewed_part_of_a_slide_stays_small(workplace: Workplace) -> None:
+    slide = np.full((4000, 5000, 3), 255, np.uint8)
+    slide[2000:2100, 3000:3100] = noise(100, 100)
+    far = np.array([[3050, 2050], [3052, 2060], [100, 100]], np.float32)
+    candidates = Nuclei.from_arrays(far, [0, 1, 0], [0.9, 0.9, 0.9])
+    edits = [rectangle("reviewed", 3000, 2000, 3100, 2100), reclass(0, 2, c=1)]
+    add_case(workplace, NewCase(edits, candidates, slide, boxes=(FieldBox(3000, 2000, 3100, 2100),)))
+    snapshot = read_back(workplace)
+    examples = snapshot.training + snapshot.validation + snapshot.locked
+    assert len(examples) == 2  # the corrected nucleus far away is a part of its own
+    assert sum(e.rgb.shape[0] * e.rgb.shape[1] for e in examples) < 0.01 * 20_000_000
+    whole = max(examples, key=lambda e: e.reviewed.sum())
+    assert whole.reviewed.sum() == whole.signed.sum() == 100 * 100
+    assert whole.nuclei.xy.tolist() == [[3050 - whole.left, 2050 - whole.top], [3052 - whole.left, 2060 - whole.top]]
+    assert np.array_equal(whole.rgb[2000 - whole.top :, 3000 - whole.left :][:100, :100], noise(100, 100))
+    assert 3000 - whole.left >= 64  # 32 µm
+
+
+def test_a_region_is_painted_as_the_fold_decides_point_by_point() -> None:
+    rng = np.random.default_rng(2)
+    for shape in (Polygon(tuple(rng.uniform(-5, 60, 14))), Brush(4.2, tuple(rng.uniform(0, 60, 10)))):
+        window = Window(7, 11, 50, 40)
+        plane = np.zeros((40, 50), np.bool_)
+        paint(plane, shape, window, True)
+        y, x = np.mgrid[11:51, 7:57].astype(np.float64)
+        assert np.array_equal(plane, find_inside(shape, x.ravel(), y.ravel()).reshape(40, 50))
+
+
+def test_pixels_that_are_gone_and_formats_of_the_future_are_said(workplace: Workplace) -> None:
+    add_case(workplace, NewCase([FIELD]))
+    frozen = freeze(statements_of(workplace), PLAN)
+    with pytest.raises(NucleusAppError, match="format 9"):
+        read_snapshot(frozen.replace(b'"format":1', b'"format":9'), workplace.blobs)
+    workplace.blobs.discard(statements_of(workplace)[0].blob)
+    with pytest.raises(NotFound, match="missing from the store"):
+        read_snapshot(frozen, workplace.blobs)
+
+
+def test_labels_and_readers_are_not_frozen(workplace: Workplace) -> None:
+    add_case(workplace, NewCase([FIELD], label="Smith, John"))
+    frozen = freeze(statements_of(workplace), PLAN)
+    assert b"Smith" not in frozen
+    assert b"Dr. A" not in frozen
+    assert statements_of(workplace)[0].nuclei.classes[0] == NucleusClass.POSITIVE

@@ -1,0 +1,118 @@
+"""Who holds a run: a trainer's slot, its beat, and when another may take over (decision 0010). No wall clock decides."""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import IO
+
+from sqlalchemy import Engine
+
+from db.engine import session_scope
+from db.runs import StoredRun, beat_run, note_trainer
+from nucleus_app.errors import LostRun
+from nucleus_app.settings import Settings
+
+logger = logging.getLogger(__name__)
+BEAT_EVERY_S = 3.0
+LOST_AFTER_S = 60.0
+"""A beat that stood still for so long is that of a trainer that is gone."""
+SLOT_EVERY_S = 1.0
+
+
+def take_slot(settings: Settings, stop: threading.Event) -> IO[bytes] | None:
+    """Hold this machine's lock of the trainer slot for as long as the process lives; wait while another holds it. None when
+    stopped meanwhile.
+    """
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    lock = (settings.data_dir / f"{settings.trainer_slot}.lock").open("wb")
+    is_told = False
+    while not stop.is_set():
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            if not is_told:
+                logger.warning("another trainer holds slot %s; waiting for it to end", settings.trainer_slot)
+            is_told = True
+            stop.wait(SLOT_EVERY_S)
+        else:
+            return lock
+    return None
+
+
+class Watcher:
+    """Sees whether another trainer's run is abandoned: its beat stood still for a while of one's own monotonic clock."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, lost_after_s: float = LOST_AFTER_S) -> None:
+        self._clock = clock
+        self._lost_after_s = lost_after_s
+        self._seen: tuple[int, str | None, int] | None = None
+        self._since = 0.0
+
+    def is_abandoned(self, run: StoredRun) -> bool:
+        """Whether the run's beat was the same at every look for long enough. Nobody's run is."""
+        if run.holder is None:
+            return True
+        seen = run.id, run.holder, run.beat
+        if seen != self._seen:
+            self._seen, self._since = seen, self._clock()
+        return self._clock() - self._since >= self._lost_after_s
+
+
+class Pulse:
+    """Says every few seconds that this trainer lives, in a thread with its own sessions, whatever the others do."""
+
+    def __init__(self, engine: Engine, slot: str, every_s: float = BEAT_EVERY_S) -> None:
+        self._engine = engine
+        self._slot = slot
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._run: StoredRun | None = None
+        self._is_lost = False
+        self.doing = "waiting"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._beat_on, name="trainer-pulse", daemon=True)
+        self._thread.start()
+
+    def hold(self, run: StoredRun | None) -> None:
+        """Beat for this run from now on; None: for none."""
+        with self._lock:
+            self._run, self._is_lost = run, False
+
+    def check(self) -> bool:
+        """Whether the run that is held was cancelled. Raises LostRun once another trainer holds it."""
+        with self._lock:
+            if self._is_lost:
+                raise LostRun("Another trainer goes on with this training run: this one leaves it alone.")
+            return self._run is not None and self._run.is_cancelled
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _beat_on(self) -> None:
+        while True:
+            try:
+                self.beat()
+            except Exception as error:  # the database may be away for a while; who lost the run is told when it is back
+                logger.warning("the trainer cannot say that it lives: %s", type(error).__name__)
+            if self._stopping.wait(self._every_s):
+                return
+
+    def beat(self) -> None:
+        """Once."""
+        with self._lock:
+            run, doing = self._run, self.doing
+        try:
+            with session_scope(self._engine, write=True) as session:
+                note_trainer(session, self._slot, doing, datetime.now(UTC))
+                beaten = beat_run(session, run.id, self._slot) if run else None
+        except LostRun:
+            beaten = None
+        with self._lock:
+            if self._run is run and run is not None:
+                self._run, self._is_lost = beaten or run, beaten is None

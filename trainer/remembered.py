@@ -1,0 +1,84 @@
+"""Answers of a version that are asked for again and again, kept in a folder: the network runs once an image."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from nucleus_app import __version__
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
+from nucleus_app.kinet.checkpoint import Version
+from nucleus_app.kinet.preprocess import Rgb
+
+
+class Finder(Protocol):
+    """What the gate needs of a predictor."""
+
+    @property
+    def version(self) -> Version: ...
+
+    def find(self, rgb: Rgb, mpp: float) -> Nuclei:
+        """All nuclei of an image (H, W, 3) uint8 of ``mpp`` µm/px, in its own pixels."""
+        ...
+
+
+class Lazy:
+    """A version that is opened when it is first asked: where all answers are remembered, never."""
+
+    def __init__(self, version: Version, open_version: Callable[[Version], Finder]) -> None:
+        self._version = version
+        self._open = open_version
+        self._opened: Finder | None = None
+
+    @property
+    def version(self) -> Version:
+        return self._version
+
+    def find(self, rgb: Rgb, mpp: float) -> Nuclei:
+        if self._opened is None:
+            self._opened = self._open(self._version)
+        return self._opened.find(rgb, mpp)
+
+
+class Remembered:
+    """A finder with a folder of its answers, by version, image and release of the app. What cannot be kept or read is found
+    again.
+    """
+
+    def __init__(self, finder: Finder, folder: Path) -> None:
+        self._finder = finder
+        self._folder = folder / f"{finder.version.sha256[:16]}-{__version__}"
+
+    @property
+    def version(self) -> Version:
+        return self._finder.version
+
+    def find(self, rgb: Rgb, mpp: float) -> Nuclei:
+        digest = hashlib.sha256(f"{rgb.shape} {mpp!r}".encode())
+        digest.update(np.ascontiguousarray(rgb).data)
+        kept = self._folder / f"{digest.hexdigest()[:32]}.nuclei"
+        try:
+            return unpack_nuclei(kept.read_bytes())
+        except (OSError, ValueError):
+            found = self._finder.find(rgb, mpp)
+        keep_file(kept, pack_nuclei(found))
+        return found
+
+
+def keep_file(path: Path, content: bytes) -> None:
+    """Write a file that others can do without: whole, or not at all."""
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)

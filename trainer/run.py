@@ -1,0 +1,299 @@
+"""One run, as a table of contents: prepare, train, judge. Each phase may run twice, and ends with one transaction."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from db.blobs import BlobStore
+from db.engine import full_disk_as_error, session_scope
+from db.runs import StoredRun, add_event, advance_run, beat_run, find_newest_sign_off
+from db.versions import PROMOTED, StoredVersion, activate, add_version, find_active, list_versions
+from nucleus_app.domain.learning import RunState
+from nucleus_app.domain.split import Split
+from nucleus_app.errors import NucleusAppError, StorageFull, TrainingDiverged
+from nucleus_app.imaging.synthetic import FieldRecipe
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, write_version
+from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.settings import Settings
+from trainer.attending import AttendedFinder
+from trainer.finetune import TunePolicy, finetune
+from trainer.gate import judge_candidate
+from trainer.holding import Pulse
+from trainer.regression import RECIPES, make_regression
+from trainer.remembered import Finder, Lazy, Remembered
+from trainer.snapshot import Plan, freeze, gather, parse_snapshot, read_snapshot
+from trainer.statement import Statement
+from trainer.team import Team
+from trainer.weights import Weights, name_next, parse_instant
+
+logger = logging.getLogger(__name__)
+NETWORKS = "networks"
+"""In the data folder: what is made of versions."""
+SEE_LOG = "The log of the trainer has the details."
+FULL_DISK_TEXTS = ("No space left on device", "basic_ios::clear: iostream error")
+DIVERGED = (
+    "The training went astray: its losses were no numbers any more. Nothing was changed. Start it again; if that "
+    "happens again, look for corrections that contradict what is seen."
+)
+NOTHING = (
+    "There is nothing to learn from yet: no signed case that trains has a correction, or an area marked as reviewed."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a run is made with. ``device``: torch's name of where it trains."""
+
+    settings: Settings
+    engine: Engine
+    blobs: BlobStore
+    policy: TunePolicy
+    device: str
+    team: Team
+    recipes: Sequence[FieldRecipe] = RECIPES
+
+    @property
+    def slot(self) -> str:
+        return self.settings.trainer_slot
+
+    @property
+    def weights(self) -> Weights:
+        return Weights(self.settings, self.blobs)
+
+    def folder_of(self, run_id: int) -> Path:
+        """What a run keeps on this machine while it is open."""
+        return self.settings.training_dir / f"run-{run_id}"
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        with full_disk_as_error(), session_scope(self.engine, write=True) as session:
+            yield session
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What every process of a team needs to train."""
+
+    run_id: int
+    snapshot: str
+    out: Path
+
+
+class Runner:
+    """Takes one run from phase to phase. ``attend`` is asked before every step and image, and may raise."""
+
+    def __init__(self, bench: Bench, pulse: Pulse, attend: Callable[[], None]) -> None:
+        self._bench = bench
+        self._pulse = pulse
+        self._attend = attend
+        self._phases: Mapping[RunState, Callable[[StoredRun], StoredRun]] = {
+            RunState.QUEUED: self._begin,
+            RunState.PREPARING: self._prepare,
+            RunState.TRAINING: self._train,
+            RunState.JUDGING: self._judge,
+        }
+
+    def finish(self, run: StoredRun) -> StoredRun:
+        """Go on until the run is over. Raises what ``attend`` raises, LostRun, and whatever goes wrong."""
+        while run.state.is_open:
+            self._pulse.doing = run.state.value
+            run = self._phases[run.state](run)
+            logger.info("training run %d: %s", run.id, run.state.value)
+        self.forget(run)
+        return run
+
+    def end(self, run: StoredRun, state: RunState, error: str | None = None) -> StoredRun:
+        """Close a run without a verdict."""
+        with self._bench.writing() as session:
+            run = self._advance(session, run, state, error=error)
+        self.forget(run)
+        return run
+
+    def forget(self, run: StoredRun) -> None:
+        shutil.rmtree(self._bench.folder_of(run.id), ignore_errors=True)
+
+    def _advance(self, session: Session, run: StoredRun, state: RunState, **made: Any) -> StoredRun:
+        return advance_run(session, run.id, self._bench.slot, state, _now(), **made)
+
+    def _begin(self, run: StoredRun) -> StoredRun:
+        device = self._bench.device.split(":")[0]
+        named = f"{self._bench.team.size} × {device}" if self._bench.team.size > 1 else device
+        with self._bench.writing() as session:
+            return self._advance(session, run, RunState.PREPARING, device=named)
+
+    def _prepare(self, run: StoredRun) -> StoredRun:
+        """Freeze what is said now, and keep the version that one starts from."""
+        bench = self._bench
+        with session_scope(bench.engine) as session:
+            newest = find_newest_sign_off(session)
+            statements = gather(session)
+            active = find_active(session)
+            name = name_next(version.name for version in list_versions(session))
+        summary = summarise_statements(statements)
+        if not any(statement.split is Split.TRAIN for statement in statements):
+            with bench.writing() as session:
+                made = {"summary": summary, "last_sign_off": newest, "error": NOTHING}
+                return self._advance(session, run, RunState.NOTHING, **made)
+        start = bench.weights.load(active.sha256) if active else self._keep_base()
+        plan = Plan(run.id, name, start.sha256, asdict(bench.policy))
+        snapshot = bench.blobs.put(freeze(statements, plan))
+        with bench.writing() as session:
+            return self._advance(
+                session, run, RunState.TRAINING, snapshot=snapshot, start_sha256=start.sha256, summary=summary,
+                last_sign_off=newest,
+            )  # fmt: skip
+
+    def _keep_base(self) -> Version:
+        """So that the run can be replayed, and one can go back, even after an upgrade that ships other weights."""
+        base = self._bench.weights.load_base()
+        content = self._bench.weights.base_path.read_bytes()
+        self._bench.blobs.put(content)
+        with self._bench.writing() as session:
+            made = parse_instant(base.provenance.created) or _now()
+            add_version(session, StoredVersion(base.sha256, base.name[:100], None, None, made, len(content), {}))
+        return base
+
+    def _train(self, run: StoredRun) -> StoredRun:
+        """Make the candidate, or find it made: its file is there once it is whole."""
+        bench = self._bench
+        folder, snapshot = bench.folder_of(run.id), str(run.snapshot)
+        finished = folder / "finished.safetensors"
+        if not finished.is_file():
+            task = Task(run.id, snapshot, folder / "candidate.safetensors")
+            bench.team.share(task)
+            version = train_together(bench, task, self._report(run), self._attend)
+            plan, _ = parse_snapshot(bench.blobs.get(snapshot))
+            write_version(finished, sign_version(version, plan, snapshot, run.queued))
+        candidate, content = load_version(finished), finished.read_bytes()
+        digest = bench.blobs.put(content)
+        learned = run.summary.get(Split.TRAIN.value, {}) | {"snapshot": snapshot}
+        stored = StoredVersion(digest, candidate.name, run.start_sha256, run.id, _now(), len(content), learned)
+        with bench.writing() as session:
+            run = self._advance(session, run, RunState.JUDGING, candidate_sha256=digest)
+            if run.state is RunState.JUDGING:
+                add_version(session, stored)
+        return run
+
+    def _report(self, run: StoredRun) -> Callable[[dict[str, Any]], None]:
+        def report(event: dict[str, Any]) -> None:
+            if event.get("event") == "progress":
+                self._pulse.doing = f"training, step {event['step']} of {event['of']}"
+            with self._bench.writing() as session:
+                add_event(session, run.id, event, _now())
+
+        return report
+
+    def _judge(self, run: StoredRun) -> StoredRun:
+        """Both versions are loaded from their own files. One that was put in service meanwhile is the one to beat."""
+        bench = self._bench
+        with session_scope(bench.engine) as session:
+            active = find_active(session)
+        weights = bench.weights
+        incumbent = weights.load(active.sha256) if active else weights.load_base()
+        candidate = weights.load(str(run.candidate_sha256))
+        examples = read_snapshot(bench.blobs.get(str(run.snapshot)), bench.blobs, (Split.TRAIN, Split.LOCKED))
+        answers = bench.settings.training_dir / "answers"
+        known = Remembered(self._open(incumbent, cached=True), answers)
+        regression = make_regression(self._open(load_version(SHIPPED_WEIGHTS), cached=True), answers, bench.recipes)
+        finder = self._open(candidate, cached=False)
+        verdict = judge_candidate(finder, known, examples.locked, examples.training, regression)
+        with bench.writing() as session:
+            run = beat_run(session, run.id, bench.slot)
+            if run.is_cancelled or find_active(session) != active:
+                return self._advance(session, run, RunState.CANCELLED) if run.is_cancelled else run
+            run = self._advance(session, run, verdict.state, verdict=verdict)
+            if run.state is RunState.PROMOTED:
+                activate(session, candidate.sha256, bench.slot, _now(), PROMOTED, run.id)
+        return run
+
+    def _open(self, version: Version, *, cached: bool) -> Finder:
+        """As the worker opens it, asking before every image. A candidate's graph is not kept: most are never served."""
+        settings = self._bench.settings
+        cache = settings.data_dir / NETWORKS if cached else None
+
+        def open_version(version: Version) -> Finder:
+            return Predictor.open(version, settings.device or None, cache=cache, threads=settings.threads)
+
+        return AttendedFinder(Lazy(version, open_version), self._attend)
+
+
+def train_together(
+    bench: Bench, task: Task, report: Callable[[dict[str, Any]], None], attend: Callable[[], None]
+) -> Version:
+    """The part of a run that every process of a team does."""
+    snapshot = read_snapshot(bench.blobs.get(task.snapshot), bench.blobs, (Split.TRAIN, Split.VALIDATION))
+    task.out.parent.mkdir(parents=True, exist_ok=True)
+    return finetune(
+        bench.weights.load(snapshot.start_sha256), snapshot.training, snapshot.validation, parse_policy(snapshot.policy),
+        task.out, snapshot.plan.name, device=bench.device, team=bench.team, report=report, attend=attend,
+    )  # fmt: skip
+
+
+def parse_policy(mapping: Mapping[str, Any]) -> TunePolicy:
+    """The inverse of ``asdict``, after JSON; what is not given has its default. Raises NucleusAppError for unknown names."""
+    known = {field.name for field in fields(TunePolicy)}
+    unknown = sorted(set(mapping) - known)
+    if unknown:
+        raise NucleusAppError(f"The training policy has {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
+    values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in mapping.items()}
+    return TunePolicy(**values)
+
+
+def sign_version(version: Version, plan: Plan, snapshot: str, made: datetime) -> Version:
+    """The trained weights with where they come from: never who or whose."""
+    notes = {
+        "parent_sha256": plan.start_sha256, "snapshot_sha256": snapshot, "run": plan.run, "policy": dict(plan.policy),
+    }  # fmt: skip
+    provenance = replace(version.provenance, created=made.isoformat(timespec="seconds"), notes=notes)
+    return replace(version, provenance=provenance, sha256="")
+
+
+def summarise_statements(statements: Sequence[Statement]) -> dict[str, Any]:
+    """How much a run learns from, and how much it is judged with."""
+
+    def count(side: Split) -> dict[str, int]:
+        own = [statement for statement in statements if statement.split is side]
+        return {
+            "cases": len({statement.case for statement in own}),
+            "fields": len({statement.image for statement in own}),
+            "nuclei": sum(len(statement.nuclei) for statement in own),
+            "corrections": sum(int(s.by_person.sum()) + len(s.removed) for s in own),
+        }
+
+    return {side.value: count(side) for side in Split}
+
+
+def explain(error: Exception) -> str:
+    """Why a run failed, for the page."""
+    if isinstance(error, TrainingDiverged):
+        return DIVERGED
+    if is_disk_full(error):
+        return "The disk is full: nothing was changed. Free some space, then start the training again."
+    if isinstance(error, NucleusAppError):
+        return str(error)
+    return f"The training failed unexpectedly. Nothing was changed. {SEE_LOG}"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Also as torch and safetensors say it, who hide the number of the error in a text."""
+    if isinstance(error, StorageFull) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
+        return True
+    if any(text in str(error) for text in FULL_DISK_TEXTS):
+        return True
+    before = error.__cause__ or error.__context__
+    return before is not None and is_disk_full(before)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

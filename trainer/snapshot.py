@@ -1,0 +1,178 @@
+"""What a run learns from, frozen: signed cases → statements → one JSON blob → examples. A run is replayed from it alone."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from db.blobs import BlobStore
+from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
+from db.edits import list_edits
+from db.images import StoredImage, list_case_ids, list_images_of
+from db.learning_cases import list_splits
+from db.scorings import StoredScoring, get_nuclei, list_latest_scorings
+from nucleus_app.domain.edits import STORED, SignedEdit, parse_edit
+from nucleus_app.domain.packing import unpack_nuclei
+from nucleus_app.domain.split import Split, strictest
+from nucleus_app.errors import NucleusAppError
+from nucleus_app.imaging.reader import decode_png
+from trainer.example import Example
+from trainer.said import ReviewedImage, state_image
+from trainer.statement import Statement, make_example, parse_statement, statement_to_mapping
+
+FORMAT = 1
+TRIES = 5
+"""A signature that comes in between has the cases read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run is to make of what it learns from. ``name``: of the version that it makes; ``policy``: JSON types."""
+
+    run: int
+    name: str
+    start_sha256: str
+    policy: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A frozen run: what it learns from, by side, and its plan."""
+
+    plan: Plan
+    training: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    locked: tuple[Example, ...]
+
+    @property
+    def start_sha256(self) -> str:
+        return self.plan.start_sha256
+
+    @property
+    def policy(self) -> Mapping[str, Any]:
+        return self.plan.policy
+
+
+def freeze(statements: Iterable[Statement], plan: Plan) -> bytes:
+    """Everything that a run uses but pixels and weights, which are named by their SHA-256."""
+    frozen = {
+        "format": FORMAT,
+        "run": plan.run,
+        "name": plan.name,
+        "start_sha256": plan.start_sha256,
+        "policy": dict(plan.policy),
+        "statements": [statement_to_mapping(statement) for statement in statements],
+    }
+    return json.dumps(frozen, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def read_snapshot(content: bytes, blobs: BlobStore, sides: Collection[Split] = tuple(Split)) -> Snapshot:
+    """The examples of a frozen run; sides that are not asked for stay empty.
+
+    Raises NucleusAppError for another format, NotFound for pixels that are gone or damaged.
+    """
+    plan, statements = parse_snapshot(content)
+    examples: dict[Split, list[Example]] = defaultdict(list)
+    wanted = (statement for statement in statements if statement.split in sides)
+    for split, example in _add_pixels(wanted, blobs):
+        examples[split].append(example)
+    return Snapshot(plan, *(tuple(examples[side]) for side in (Split.TRAIN, Split.VALIDATION, Split.LOCKED)))
+
+
+def parse_snapshot(content: bytes) -> tuple[Plan, list[Statement]]:
+    """A frozen run without pixels. Raises NucleusAppError for another format."""
+    frozen = json.loads(content)
+    if frozen.get("format") != FORMAT:
+        raise NucleusAppError(
+            f"The frozen corrections have format {frozen.get('format')!r}, and this version of the app reads {FORMAT}: start the training again."
+        )
+    plan = Plan(frozen["run"], frozen["name"], frozen["start_sha256"], frozen["policy"])
+    return plan, [parse_statement(mapping) for mapping in frozen["statements"]]
+
+
+def _add_pixels(statements: Iterable[Statement], blobs: BlobStore) -> Iterator[tuple[Split, Example]]:
+    blob, rgb = "", None
+    for statement in statements:
+        if rgb is None or blob != statement.blob:  # parts of one image follow each other
+            blob, rgb = statement.blob, decode_png(blobs.get(statement.blob))
+        yield statement.split, make_example(statement, rgb)
+
+
+def gather(session: Session) -> list[Statement]:
+    """What the cases that are signed now say, in order of case and image. Only reads."""
+    for _ in range(TRIES):
+        before = list_sign_offs(session, list_case_ids(session))
+        found = _gather(session, before)
+        if list_sign_offs(session, list_case_ids(session)) == before:
+            break
+    return found
+
+
+def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[Statement]:
+    ids = list_case_ids(session)
+    own = list_splits(session, ids)
+    cases = list_case_records(session, sorted(own))
+    images = list_images_of(session, sorted(own))
+    sides = find_sides(own, cases, images)
+    signed = {case_id for case_id, last in sign_offs.items() if last.is_signed}
+    statements: list[Statement] = []
+    for case_id in sorted(signed & own.keys()):
+        of_case = [image for image in images if image.case_id == case_id]
+        statements += _state_case(session, cases[case_id], of_case, sides)
+    return statements
+
+
+def find_sides(
+    own: Mapping[int, Split], cases: Mapping[int, StoredCase], images: Sequence[StoredImage]
+) -> dict[int, Split]:
+    """The side of each image: the strictest of all cases with its case's label and of all that hold the same image, whether
+    they are signed at the moment or not.
+    """
+    by_label: dict[str, list[Split]] = defaultdict(list)
+    for case_id, split in own.items():
+        by_label[_key(cases[case_id])].append(split)
+    by_pixels: dict[str, list[Split]] = defaultdict(list)
+    for image in images:
+        side = strictest(by_label[_key(cases[image.case_id])])
+        for digest in {image.sha256, image.blob}:
+            by_pixels[digest].append(side)
+    return {image.id: strictest(by_pixels[image.sha256] + by_pixels[image.blob]) for image in images}
+
+
+def _key(case: StoredCase) -> str:
+    return " ".join(case.sheet.label.casefold().split())
+
+
+def _state_case(
+    session: Session, case: StoredCase, images: Sequence[StoredImage], sides: Mapping[int, Split]
+) -> list[Statement]:
+    counted = {field.image for field in case.sheet.fields}
+    scorings = list_latest_scorings(session, [image.id for image in images if image.id in counted])
+    said: list[Statement] = []
+    for image in images:
+        scoring = scorings.get(image.id)
+        if scoring is not None and scoring.version is not None and not scoring.is_refused:
+            said += state_image(_open(session, case, image, scoring, sides[image.id]))
+    if not any(statement.is_correction for statement in said):
+        # The network's own answers teach it nothing; a person who looked and found them right judges with them.
+        said = [statement for statement in said if statement.split is Split.LOCKED]
+    return said
+
+
+def _open(
+    session: Session, case: StoredCase, image: StoredImage, scoring: StoredScoring, split: Split
+) -> ReviewedImage:
+    edits = [
+        SignedEdit(logged.client, logged.seq, logged.author, parse_edit(logged.op, STORED))
+        for logged in list_edits(session, scoring.id, 0)
+    ]
+    return ReviewedImage(
+        image.id, case.id, split, image.blob, scoring.pixel_size.mpp, (image.width_px, image.height_px),
+        unpack_nuclei(get_nuclei(session, scoring.id)), scoring.version.thresholds if scoring.version else (), edits,
+        tuple(field.box for field in case.sheet.fields if field.image == image.id),
+    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""What the gate found, in sentences for a pathologist."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nucleus_app.domain.nuclei import NucleusClass
+from trainer.example import Example
+from trainer.resampling import CLASS_TP, TRUTH, Judged, index_error, sum_images
+
+BLOCK_OF_CASES = 4
+"""One signed case in so many is locked (``domain/split.py``)."""
+WORTH_SAYING_PERCENT = 0.5
+
+
+def say_learned(lessons: Sequence[Example]) -> str:
+    fields, cases = len({e.image for e in lessons}), len({e.case for e in lessons})
+    return f"Learned from {_count(fields, 'field')} of {_count(cases, 'case')}"
+
+
+def say_effect(judged: Sequence[Judged]) -> str:
+    """How a candidate differs from the version in service on the locked cases."""
+    said = [*_say_recall(judged), *_say_index(judged)]
+    where = f"on {_count(len({one.case for one in judged}), 'locked case')}"
+    return f"{where} it {'; '.join(said)}" if said else f"{where} it is as good as the version in service"
+
+
+def _say_recall(judged: Sequence[Judged]) -> list[str]:
+    before, after = sum_images(judged).sum(axis=0)
+    said = []
+    for kind in (NucleusClass.POSITIVE, NucleusClass.NEGATIVE):
+        n = before[TRUTH][kind]
+        change = 100 * (after[CLASS_TP][kind] - before[CLASS_TP][kind]) / n if n else 0.0
+        if abs(change) >= WORTH_SAYING_PERCENT:
+            more = "more" if change > 0 else "fewer"
+            said.append(f"finds {abs(change):.0f} % {more} of the {kind.slug} nuclei")
+    return said
+
+
+def _say_index(judged: Sequence[Judged]) -> list[str]:
+    errors = index_error(sum_images(judged))
+    errors = errors[~np.isnan(errors[:, 0])]
+    before, after = errors.mean(axis=0) if len(errors) else (0.0, 0.0)
+    if f"{before:.1f}" == f"{after:.1f}":
+        return []
+    return [f"is off by {after:.1f} instead of {before:.1f} percentage points in the index"]
+
+
+def say_evidence(cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int) -> str:
+    """What is missing to decide; nothing where there is enough."""
+    missing = []
+    if cases < fewest_cases:
+        more = fewest_cases - cases
+        about = BLOCK_OF_CASES * more
+        missing.append(
+            f"{_count(more, 'more locked case')} (one signed case in {BLOCK_OF_CASES} is locked, so sign about {about} more)"
+        )
+    if nuclei < fewest_nuclei:
+        missing.append(f"{fewest_nuclei - nuclei} more nuclei in locked cases")
+    if not missing:
+        return ""
+    there = f"{_count(cases, 'locked case')} with {nuclei} nuclei"
+    return f"Not enough evidence to decide whether it is better: there is only {there}; needed are {' and '.join(missing)}."
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
