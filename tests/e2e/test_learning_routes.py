@@ -176,10 +176,10 @@ def test_the_hand_made_answers_are_of_the_same_shape_as_the_apps(app: RunningApp
     for part in ("trainer", "rule", "run", "in_service"):
         assert made[part].keys() == told[part].keys()
     lessons.reach(lesson, RunState.JUDGING)
-    lessons.finish(lesson, RunState.REJECTED)
+    lessons.finish(lesson, RunState.PROMOTED)
     told, made = ask(app), after_lessons()
     for part in ("versions", "runs", "activations"):
         assert made[part][0].keys() == told[part][0].keys()
     shown = ask(app, f"/runs/{lesson}")
-    assert verdict("rejected").keys() == shown["verdict"].keys()
-    assert (lesson_line(1, "rejected", "") | {"events": [], "verdict": None, "error": None}).keys() <= shown.keys()
+    assert verdict("promoted").keys() == shown["verdict"].keys()
+    assert (lesson_line(1, "promoted", "") | {"events": [], "verdict": None, "error": None}).keys() <= shown.keys()
