@@ -20,7 +20,7 @@ from trainer.post import Post
 from trainer.run import Bench
 from trainer.team import Team
 
-QUICK = TunePolicy(steps=4, batch=2, crop_px=64, replay=(), frozen_stages=0, calibrate=False)
+QUICK = TunePolicy(steps=4, batch=2, crop_px=64, replay=(), frozen_stages=0)
 PROMOTION = Verdict(RunState.PROMOTED, "Learned from 2 fields of 2 cases; better.", (), 2, None, None, 1.0)
 
 
