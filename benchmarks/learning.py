@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from trainer.gate import judge_candidate
-from trainer.regression import make_regression
 
 from benchmarks.lab import correct_all, cut_field
 from benchmarks.machine import name_machine
@@ -29,7 +27,9 @@ from nucleus_app.kinet.config import SMALL, Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
 from trainer.finetune import TunePolicy, finetune
+from trainer.gate import judge_candidate
 from trainer.judge import judge
+from trainer.regression import make_regression
 from trainer.team import Team
 
 LAB = "ki67_breast"

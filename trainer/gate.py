@@ -42,7 +42,7 @@ MIN_INDEX_GAIN = 0.5
 LEAST_AGREEMENT = 0.85
 """With the corrections that it was taught. Under it they contradict each other."""
 FEWEST_TO_AGREE = 20
-"""Corrected nuclei that must have been found for that to be judged."""
+"""Taught nuclei that must have been found for that to be judged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +115,14 @@ def _judge(
 
 
 def measure_agreement(candidate: Finder, lessons: Sequence[Example]) -> float | None:
-    """Of the nuclei that a person corrected and the candidate finds, the share that has the person's class; None where
-    they are too few.
+    """Of the nuclei that it was taught and finds, the share that has the class it was taught; None where they are too few.
+
+    All of them, not only those that a person corrected: these are the hard ones, and a good lesson leaves some of them as
+    they were. Learned from right labels it agrees with 19 in 20; where 30 % are swapped it cannot with more than about 7 in 10.
     """
     same = found = 0
     for lesson in lessons:
-        taught = lesson.nuclei.select(lesson.by_person)
+        taught = lesson.nuclei.select(lesson.by_person | lesson.is_labelled(lesson.nuclei))
         if len(taught):
             seen = candidate.find(lesson.rgb, lesson.mpp)
             pairs = match_points(taught.xy, seen.xy, MATCH_UM / lesson.mpp)
@@ -225,7 +227,7 @@ def _sum_answer(image: LabelledImage, answer: Nuclei) -> np.ndarray[tuple[int], 
 def _judge_lesson(agreement: float | None) -> Iterator[str]:
     if agreement is not None and agreement < LEAST_AGREEMENT:
         yield (
-            f"Of the corrected nuclei that it finds, {100 * agreement:.0f} % have the class of the correction (at least "
+            f"Of the nuclei that it was taught and finds, {100 * agreement:.0f} % have the class that they were taught as (at least "
             f"{100 * LEAST_AGREEMENT:.0f} %): the corrections contradict each other, or what is seen in the images."
         )
 

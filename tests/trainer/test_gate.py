@@ -146,11 +146,14 @@ def test_a_poisoned_lesson_is_noticed(fake: Fakes) -> None:
     assert any("contradict each other" in reason for reason in verdict.reasons)
 
 
-def test_only_what_a_person_said_is_held_against_the_lesson(fake: Fakes) -> None:
+def test_only_what_was_taught_is_held_against_the_lesson(fake: Fakes) -> None:
     rng = np.random.default_rng(3)
-    nobody = np.zeros(60, np.bool_)
-    untouched = [replace(lesson, nuclei=swapping(0.5)(lesson.nuclei, rng), by_person=nobody) for lesson in LESSONS]
-    assert judge_candidate(fake(missing(0.0)), fake(missing(0.3)), LOCKED, untouched, NOTHING).lesson_agreement is None
+    nobody, nowhere = np.zeros(60, np.bool_), np.zeros_like(LESSONS[0].reviewed)
+    untaught = [
+        replace(lesson, nuclei=swapping(0.5)(lesson.nuclei, rng), by_person=nobody, reviewed=nowhere, signed=nowhere)
+        for lesson in LESSONS
+    ]
+    assert judge_candidate(fake(missing(0.0)), fake(missing(0.3)), LOCKED, untaught, NOTHING).lesson_agreement is None
 
 
 def test_the_order_of_images_does_not_matter(fake: Fakes) -> None:
