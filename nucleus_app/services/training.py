@@ -26,7 +26,15 @@ from db.runs import (
     list_trainers,
     request_run,
 )
-from db.versions import CHOSEN, StoredVersion, activate, find_active, find_refusal
+from db.versions import (
+    CHOSEN,
+    StoredActivation,
+    StoredVersion,
+    activate,
+    find_active,
+    find_refusal,
+    list_activations,
+)
 from nucleus_app.domain.learning import Trigger, verdict_to_mapping
 from nucleus_app.domain.line import to_line
 from nucleus_app.errors import CheckpointError, InvalidCase, NotFound, StaleRevision
@@ -55,6 +63,7 @@ class _Look:
     versions: list[StoredVersion]
     made_by: dict[int, StoredRun]
     in_service: InService | None
+    activations: list[StoredActivation]
     signed_fields: int
     sides: dict[str, int]
 
@@ -85,6 +94,7 @@ class TrainingDesk:
             "run": run,
             "in_service": self._service_to_mapping(look),
             "versions": [self._version_to_mapping(version, look) for version in look.versions],
+            "activations": [_activation_to_mapping(row) for row in look.activations],
             "runs": [_line(run) for run in look.runs],
             "disk_bytes": sum(version.size_bytes for version in look.versions) + _measure(settings.training_dir),
         }
@@ -160,6 +170,7 @@ class TrainingDesk:
             versions,
             made_by,
             find_in_service(session, base),
+            list_activations(session)[:LISTED],
             count_newly_signed_fields(session, ended.last_sign_off if ended else 0),
             {split.value: n for split, n in count_splits(session).items()},
         )
@@ -254,6 +265,11 @@ def _line(run: StoredRun) -> Mapping:
         "started": run.started.isoformat(timespec="seconds") if run.started else None,
         "finished": run.finished.isoformat(timespec="seconds") if run.finished else None,
     }
+
+
+def _activation_to_mapping(row: StoredActivation) -> Mapping:
+    at = row.at.isoformat(timespec="seconds")
+    return {"sha256": row.sha256, "actor": row.actor, "reason": row.reason, "at": at}
 
 
 def _measure(folder: Path) -> int:

@@ -22,7 +22,9 @@ logger = logging.getLogger(__name__)
 ALONE, TOGETHER, TO_OPEN = "Each image is a case", "All are one case", "Add to the open case"
 CSS = """
 .gradio-container > main, .gradio-container .fillable { padding: 4px 14px !important; max-width: none !important; }
-#title p { margin: 0; } #title { padding: 2px 4px 0; }
+#title { padding: 2px 4px 0; } #title .html-container { padding: 0 !important; }
+#title h3 { display: flex; align-items: baseline; gap: 16px; margin: 0; font-size: 16px; font-weight: 600; line-height: 1.3; }
+#title small { font-size: 13px; font-weight: 600; } #title a { margin-left: auto; padding: 0; font-size: 13px; }
 #details .block, #upload-into { padding: 8px 10px; }
 #upload-into label { padding: 3px 8px; }
 footer { display: none !important; }
@@ -35,7 +37,9 @@ def build_page(workplace: Workplace) -> gr.Blocks:
     """The Gradio Blocks, wired to the services of a workplace."""
     handlers = Handlers(workplace)
     with gr.Blocks(title="Ki67 scoring", fill_width=True, analytics_enabled=False, delete_cache=(3600, 3600)) as page:
-        gr.Markdown(f"### Ki67 scoring &nbsp; <small>{__version__} · {RESEARCH_USE_ONLY}</small>", elem_id="title")
+        # The link is the address of the page about learning; the viewer opens it without leaving this one.
+        title = f'<h3>Ki67 scoring <small>{__version__} · {RESEARCH_USE_ONLY}</small><a href="?learning=1">Learning</a></h3>'
+        gr.HTML(title, elem_id="title")  # in Markdown the link would open another window
         image_id = gr.Number(visible=False, precision=0)
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):

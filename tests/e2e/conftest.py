@@ -13,6 +13,7 @@ from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
 from tests.e2e.bench import ZOOM_IN, Bench
 from tests.e2e.running import RunningApp, free_port, open_chromium
+from tests.e2e.school import FakeSchool
 from tests.e2e.seeding import grade_candidates, seed_case
 
 
@@ -66,3 +67,26 @@ def bench(page: Page, app: RunningApp, store: Workplace) -> Bench:
     bench = Bench(page, app, seed_case(store, field.rgb, candidates, "Seeded field")).open()
     page.evaluate(ZOOM_IN)
     return bench
+
+
+@pytest.fixture(scope="module")
+def images(store: Workplace) -> list[int]:
+    """Two images, each a case."""
+    recipe = FieldRecipe(width_px=420, height_px=420, positive_share=0.3)
+    drawn = [draw_field(recipe, np.random.default_rng(n)) for n in (1, 2)]
+    return [
+        seed_case(store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(3)), f"Field {n}")
+        for n, field in enumerate(drawn, 1)
+    ]
+
+
+@pytest.fixture
+def school(page: Page) -> FakeSchool:
+    """Hand-made answers in the trainer's place."""
+    return FakeSchool(page)
+
+
+@pytest.fixture
+def schooled(page: Page, app: RunningApp, school: FakeSchool, images: list[int]) -> Bench:
+    """The first image is open; the trainer's answers are those of the test."""
+    return Bench(page, app, images[0]).open()

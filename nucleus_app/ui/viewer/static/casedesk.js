@@ -8,15 +8,18 @@ import { FieldTable } from './fieldtable.js';
 import { HotSpots } from './hotspots.js';
 import { ProtocolForm } from './protocolform.js';
 import { isSame } from './changes.js';
+import { Learning } from './learning.js';
 import { show as showKey } from './keys.js';
 import { HPF_MM2, isUsed, nameOf, planField, putField, roleForNew, squareAt } from './sheet.js';
 import { SignOff } from './signoff.js';
 import { SpecimenForm } from './specimen.js';
 import { QuPathImport } from './qupath.js';
+import { WorkList } from './worklist.js';
 
 export const LOCKED = 'This case is signed off. Reopen it to change it.';
 const LOADING = 'The image is still loading, so nothing was done. Try again in a moment.';
 const REMOVED = 'removed'; // the notice that can bring a field back
+const USUAL_MPP = 0.5; // of an image that the list no longer holds
 
 export class CaseDesk {
   /** viewer: what is open and what draws; layers: { fields, heat }. */
@@ -44,6 +47,11 @@ export class CaseDesk {
       onReader: (name) => viewer.setReader(name), onSign: () => this.store.act('sign', { digest: this.store.state.digest }), onReopen: (reason) => this.reopen(reason),
     }, viewer.reader());
     this.list = new CaseList(base, { onOpen: (id) => viewer.choose(id), onMove: (brief) => this.move(brief), onSplit: () => this.split() });
+    this.worklist = new WorkList(base, { onOpen: (id) => viewer.choose(id), openId: () => viewer.openId });
+    this.learning = new Learning(viewer.root, base, {
+      reader: () => viewer.reader(), onReader: (name) => { viewer.setReader(name); this.sign.rename(name); }, palette: () => viewer.panel.palette,
+      onService: (service) => { viewer.panel.service = service; viewer.showNumbers(); }, onPlace: (image, x, y, reachUm, words) => this.goNear(image, x, y, reachUm, words),
+    });
     this.qupath = new QuPathImport(viewer.root, base, { image: () => this.imageToFill(), reader: () => viewer.reader(), onNotice, onDone: () => viewer.refresh() });
     this.importButton = el('button', { type: 'button', onclick: () => this.qupath.open() }, 'Import from QuPath…');
     this.more = el('section', { class: 'nv-more', 'aria-label': 'Specimen and import' }, this.specimen.node, el('p', { class: 'nv-row nv-import' }, this.importButton));
@@ -144,6 +152,8 @@ export class CaseDesk {
     Object.assign(this, { images, briefs });
     const { state } = this.store ?? {}, own = state ? { id: state.id, images: state.images.map(({ id }) => id) } : null;
     this.list.show(images, briefs, this.viewer.openId, own);
+    this.worklist.show();
+    this.worklist.poke(JSON.stringify([briefs.map(({ id, rev, state: of, shown }) => [id, rev, of, shown]), images.map((image) => [image.id, image.scoring, image.rev, image.state])]));
     const brief = briefs.find(({ id }) => id === this.store?.id);
     if (!state || !brief) return this.store && !state ? this.store.refresh(0) : undefined;
     const isStale = brief.rev !== state.rev || (brief.state === 'signed') !== Boolean(state.signature) || brief.shown !== (state.score.primary?.shown ?? null);
@@ -211,6 +221,14 @@ export class CaseDesk {
     if (image === this.viewer.shownImage) return this.viewer.fit(box);
     this.target = { image, box };
     if (image !== this.viewer.openId) this.viewer.choose(image);
+  }
+
+  /** Open an image with a place in the middle, and say what lies there. */
+  goNear(image, x, y, reachUm, words) {
+    const reach = reachUm / (this.images.find(({ id }) => id === image)?.mpp ?? USUAL_MPP);
+    this.go({ image, box: [x - reach, y - reach, x + reach, y + reach] });
+    this.viewer.focus();
+    this.viewer.say(words);
   }
 
   /** The image that go() opened is there. */

@@ -17,7 +17,7 @@ export class CaseList {
     this.moving = el('details', { class: 'nv-section nv-moving' }, el('summary', {}, 'Move this image'),
       el('fieldset', {}, el('label', { class: 'nv-ask' }, el('span', {}, 'Add it to'), el('span', { class: 'nv-row' }, this.target, this.moveButton)), el('p', { class: 'nv-row' }, this.split)));
     this.fieldset = this.moving.querySelector('fieldset');
-    this.node = el('section', { class: 'nv-cases', 'aria-label': 'Cases' }, this.title, this.list, this.moving,
+    this.node = el('section', { class: 'nv-cases', 'aria-label': 'Cases' }, el('div', { class: 'nv-heading' }, this.title, el('a', { class: 'nv-link', href: '?learning=1' }, 'Learning')), this.list, this.moving,
       el('p', { class: 'nv-all' }, el('a', { href: `${base}nucleus/api/cases.xlsx`, download: true }, 'All cases as XLSX')));
   }
 

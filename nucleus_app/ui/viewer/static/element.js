@@ -29,3 +29,11 @@ export function setText(node, text) {
 export function button(text, act, attributes = {}) {
   return el('button', { type: 'button', onclick: act, ...attributes }, text);
 }
+
+/** An SVG element, likewise. */
+export function shape(tag, attributes = {}, ...children) {
+  const node = document.createElementNS('http://www.w3.org/2000/svg', tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== undefined && value !== null) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}

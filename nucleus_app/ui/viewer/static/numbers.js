@@ -14,6 +14,21 @@ export function when(iso) {
   return `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())} ${two(at.getHours())}:${two(at.getMinutes())}`;
 }
 
+/** How long something still takes, as one would say it. */
+export function duration(seconds) {
+  if (seconds < 90) return `${Math.max(5, Math.round(seconds / 5) * 5)} s`;
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 90) return `${minutes} min`;
+  const rest = Math.round((minutes % 60) / 10) * 10, hours = Math.floor(minutes / 60) + (rest === 60 ? 1 : 0);
+  return rest % 60 ? `${hours} h ${rest} min` : `${hours} h`;
+}
+
+/** Room on a disk: 412 MB, 1.3 GB. */
+export function bytes(n) {
+  const mb = n / 1e6;
+  return mb < 1 ? 'less than 1 MB' : mb < 1000 ? `${number(Math.round(mb))} MB` : `${(mb / 1000).toFixed(1)} GB`;
+}
+
 /**
  * What was typed as a number from 0 to most: { value } (null for nothing), or { hint: what is wrong }. A comma is a decimal mark, but
  * 1,000 could be either; unit: a sign that may follow.

@@ -6,6 +6,7 @@ import { number, percent, range } from './numbers.js';
 import { PALETTES, TITLES, drawMark } from './palettes.js';
 import { CLASSES } from './points.js';
 import { ReviewPanel } from './reviewpanel.js';
+import { describeOutdated } from './lessonwords.js';
 import { describeSignature } from './signoff.js';
 import { describeMore, describeScore, listWarnings } from './verdict.js';
 
@@ -26,7 +27,7 @@ export function describeState(caseData) {
 export class Panel {
   /** handlers: onPalette(name), onToggle(class, shown), and those of ReviewPanel. desk: the case's parts. */
   constructor(host, handlers, desk) {
-    Object.assign(this, { handlers, shown: [true, true, true], palette: 'paper' });
+    Object.assign(this, { handlers, shown: [true, true, true], palette: 'paper', service: null });
     this.notices = el('div', { class: 'nv-notices', role: 'alert' });
     this.head = el('div', {});
     this.verdict = el('div', { 'aria-live': 'polite' });
@@ -36,7 +37,7 @@ export class Panel {
     this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
     this.review = new ReviewPanel(handlers);
     const key = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
-    host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
+    host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.worklist.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
   showNotices(notices) {
@@ -65,7 +66,7 @@ export class Panel {
 
   /** data: the open image; shown: the case (CaseDesk.shown), or null while there is none. */
   showCase(data, shown) {
-    const known = JSON.stringify([data, shown]);
+    const known = JSON.stringify([data, shown, this.service]);
     if (known === this.shownCase) return;
     this.shownCase = known;
     const isOne = !shown || shown.isSimple, { state } = shown ?? {};
@@ -78,11 +79,12 @@ export class Panel {
       data.version ? el('span', { class: 'nv-version', title: data.version.sha256 }, ` · ${data.version.name} ${data.version.sha256.slice(0, 8)}`) : null);
     this.verdict.replaceChildren(...image, ...(isOne ? [] : describeScore(state).filter(Boolean)));
     this.verdict.classList.toggle('nv-waiting', !isOne && (shown.isWaiting || state.busy));
-    const below = JSON.stringify([isOne, data.id, data.mpp, data.version, warnings, state?.id, state?.score, state?.rule]);
-    if (below !== this.shownBelow) this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale] : []), ...(state ? keepOpen(this.below, describeMore(state)) : [])].filter(Boolean));
+    const outdated = state?.signature ? '' : describeOutdated(data, this.service), hint = outdated ? el('p', { class: 'nv-hint nv-outdated' }, outdated) : null; // what is signed stays as it is
+    const below = JSON.stringify([isOne, data.id, data.mpp, data.version, outdated, warnings, state?.id, state?.score, state?.rule]);
+    if (below !== this.shownBelow) this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale, hint] : []), ...(state ? keepOpen(this.below, describeMore(state)) : [])].filter(Boolean));
     this.shownBelow = below;
     this.about.hidden = isOne;
-    if (!isOne) this.about.replaceChildren(el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...this.line(data), scale);
+    if (!isOne) this.about.replaceChildren(el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...[...this.line(data), scale, hint].filter(Boolean));
     this.showLegend(data.counts, isOne || shown.isOfImage);
   }
 

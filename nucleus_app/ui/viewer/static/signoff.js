@@ -16,6 +16,12 @@ export class SignOff {
     this.node = el('section', { class: 'nv-report', 'aria-label': 'Report' }, el('label', { class: 'nv-reader' }, 'Reader', this.name), this.box, this.files);
   }
 
+  /** The reader gave a name elsewhere on the page. */
+  rename(name) {
+    this.name.value = name;
+    this.update();
+  }
+
   /** context: { isWaiting, image (its id, or null), palette }. state: null where there is no case. */
   show(state, context) {
     Object.assign(this, { state, context });
