@@ -52,7 +52,7 @@ class TunePolicy:
 
     steps: int = 150
     batch: int = 8
-    crop_px: int = 192
+    crop_px: int = 128
     learning_rate: float = 6e-4
     gamma: float = 2.0
     """γ of MicroNet: the lab's crops weigh so many times what a replayed one does."""
