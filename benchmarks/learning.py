@@ -113,6 +113,7 @@ class Bench:
         )
         start = self._fresh() if trial.scratch else self.start
         out, began = self.folder / "candidate.safetensors", time.perf_counter()
+        out.with_suffix(out.suffix + ".resume").unlink(missing_ok=True)  # of a trial that was stopped
         policy = TunePolicy(**({"steps": self.options.steps * trial.longer} | trial.policy))
         version = finetune(
             start, examples, [], policy, out, trial.name,
