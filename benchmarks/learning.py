@@ -35,7 +35,7 @@ from trainer.team import Team
 LAB = "ki67_breast"
 TEST = ("03", "08", "13", "15", "18", "22", "23", "28")
 OTHERS = ("ki67_ginet", "ki67_glioma", "ki67_pnet")
-POISONED_SETS, POISONED_SHARE, POISONED_STEPS = 10, 0.3, 60
+POISONED_SETS, POISONED_SHARE, POISONED_STEPS = 10, 0.3, 40
 ORDER_SEED = 1
 TEST_UM, OTHERS_UM = 350.0, 250.0
 """Side of the squares that are judged, of the lab and of the other sets."""
@@ -51,14 +51,15 @@ class Trial:
     swapped: float = 0.0
     scratch: bool = False
     seed: int = 0
+    longer: int = 1
+    """So many times the steps."""
     policy: dict[str, Any] = field(default_factory=dict)
 
 
 def list_trials(all_fields: int) -> list[Trial]:
-    everything = Trial("all fields", all_fields, policy={"steps": 2 * TunePolicy().steps})
     return [
         Trial("zero-shot", 0),
-        everything,
+        Trial("all fields", all_fields, longer=2),
         *(Trial(f"{n} fields", n) for n in (8, 4, 2, 1)),
         Trial("8 fields, 25 % labelled", 8, share=0.25),
         Trial("8 fields, 50 % labelled", 8, share=0.5),
@@ -66,10 +67,11 @@ def list_trials(all_fields: int) -> list[Trial]:
         Trial("8 fields, no replay", 8, policy={"replay": ()}),
         Trial("8 fields, synthetic replay", 8, policy={"replay": ("synthetic",)}),
         Trial("8 fields, distilled replay", 8, policy={"replay": ("distilled",)}),
+        Trial("8 fields, nothing of the start kept", 8, policy={"kept_share": 0.0}),
         Trial("8 fields, without weak ROI", 8, policy={"weak_roi": False}),
         Trial("8 fields, contraction learns too", 8, policy={"frozen_stages": 0}),
-        Trial("8 fields, from scratch", 8, scratch=True, policy={"frozen_stages": 0, "replay": (), "learning_rate": 1.5e-3}),
-        Trial("4 fields, from scratch", 4, scratch=True, policy={"frozen_stages": 0, "replay": (), "learning_rate": 1.5e-3}),
+        Trial("8 fields, from scratch", 8, scratch=True, policy={"frozen_stages": 0, "replay": (), "learning_rate": 1.5e-3, "kept_share": 0.0}),
+        Trial("4 fields, from scratch", 4, scratch=True, policy={"frozen_stages": 0, "replay": (), "learning_rate": 1.5e-3, "kept_share": 0.0}),
     ]  # fmt: skip
 
 
@@ -111,8 +113,10 @@ class Bench:
         )
         start = self._fresh() if trial.scratch else self.start
         out, began = self.folder / "candidate.safetensors", time.perf_counter()
+        out.with_suffix(out.suffix + ".resume").unlink(missing_ok=True)  # of a trial that was stopped
+        policy = TunePolicy(**({"steps": self.options.steps * trial.longer} | trial.policy))
         version = finetune(
-            start, examples, [], TunePolicy(**trial.policy), out, trial.name,
+            start, examples, [], policy, out, trial.name,
             device=self.options.device, team=Team.alone(), report=lambda line: None, attend=lambda: None,
         )  # fmt: skip
         return version, time.perf_counter() - began
@@ -186,6 +190,7 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=TunePolicy().steps)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning.json"))
     parser.add_argument("--kept", type=Path, default=Path("runs/learning"))
     parser.add_argument("--only", nargs="*", default=[], help="trials whose names start so")
@@ -195,10 +200,15 @@ def main() -> None:
     chosen = [t for t in list_trials(len(bench.fields)) if not options.only or t.name.startswith(tuple(options.only))]
     results = [bench.run(trial) for trial in chosen]
     gate = [] if options.no_gate else list(bench.judge_poisoned())
-    if not options.only:
-        print_table(results)
-        whole = {"machine": name_machine(), "base": bench.start.sha256, "trials": results, "gate": gate}
-        options.out.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
+    print_table(results)
+    whole = {
+        "machine": name_machine(),
+        "base": bench.start.sha256,
+        "steps": options.steps,
+        "trials": results,
+        "gate": gate,
+    }
+    options.out.write_text(json.dumps(whole, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

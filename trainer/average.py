@@ -31,3 +31,12 @@ def average_versions(versions: Sequence[Version], shares: Sequence[float]) -> Ve
     notes = {"mean_of_sha256": [v.sha256 for v in versions], "shares": [float(s) for s in shares]}
     provenance = replace(last.provenance, notes=last.provenance.notes | notes)
     return replace(last, state=state, provenance=provenance)
+
+
+def blend(start: Version, learned: Version, kept: float) -> Version:
+    """``learned`` with this share of the weights of the version it began from; what did not change stays bit for bit."""
+    state = {
+        name: value if value.dtype.kind != "f" else (value + kept * (start.state[name] - value)).astype(value.dtype)
+        for name, value in learned.state.items()
+    }
+    return replace(learned, state=state)

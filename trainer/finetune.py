@@ -28,7 +28,7 @@ from nucleus_app.kinet.evaluation import evaluate, radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
 from trainer.augment import SAME_LAB, UNKNOWN_LAB, Batch, draw_batch
-from trainer.average import average_versions
+from trainer.average import blend
 from trainer.calibrate import fit_confidence, judge_nuclei
 from trainer.dataset import EXCLUDED, TrainingImage
 from trainer.example import Example
@@ -52,7 +52,7 @@ class TunePolicy:
 
     steps: int = 150
     batch: int = 8
-    crop_px: int = 192
+    crop_px: int = 128
     learning_rate: float = 6e-4
     gamma: float = 2.0
     """γ of MicroNet: the lab's crops weigh so many times what a replayed one does."""
@@ -284,8 +284,7 @@ class _Tuning:
 
     def _blend(self) -> Version:
         learned = replace(self.start, state=state_of(self.run.average), sha256="")
-        kept = self.policy.kept_share
-        return average_versions([self.start, learned], [kept, 1.0 - kept])
+        return blend(self.start, learned, self.policy.kept_share)
 
     def _open(self, version: Version) -> Predictor:
         return Predictor.open(version, str(self.run.device))
