@@ -26,16 +26,18 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version,
 from nucleus_app.kinet.config import SMALL, Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
+from trainer.example import Example
 from trainer.finetune import TunePolicy, finetune
 from trainer.gate import judge_candidate
 from trainer.judge import judge
-from trainer.regression import make_regression
+from trainer.regression import Regression, make_regression
+from trainer.remembered import Finder, Remembered
 from trainer.team import Team
 
 LAB = "ki67_breast"
 TEST = ("03", "08", "13", "15", "18", "22", "23", "28")
 OTHERS = ("ki67_ginet", "ki67_glioma", "ki67_pnet")
-POISONED_SETS, POISONED_SHARE, POISONED_STEPS = 10, 0.3, 40
+POISONED_SETS, POISONED_SHARE, POISONED_STEPS = 10, 0.3, 30
 ORDER_SEED = 1
 TEST_UM, OTHERS_UM = 350.0, 250.0
 """Side of the squares that are judged, of the lab and of the other sets."""
@@ -59,7 +61,7 @@ class Trial:
 def list_trials(all_fields: int) -> list[Trial]:
     return [
         Trial("zero-shot", 0),
-        Trial("all fields", all_fields, longer=2),
+        Trial("all fields, everything learns", all_fields, longer=4, policy={"frozen_stages": 0, "kept_share": 0.0}),
         *(Trial(f"{n} fields", n) for n in (8, 4, 2, 1)),
         Trial("8 fields, 25 % labelled", 8, share=0.25),
         Trial("8 fields, 50 % labelled", 8, share=0.5),
@@ -145,17 +147,22 @@ class Bench:
     def judge_poisoned(self) -> Iterator[dict[str, Any]]:
         """Lessons whose classes are swapped, against locked cases that are as they should be; and one good lesson."""
         regression = make_regression(Predictor.open(load_version(SHIPPED_WEIGHTS), "cpu"), self.folder / "regression")
+        incumbent = Remembered(self.predictor, self.folder / "regression")
         locked = correct_all([cut_field(image) for image in self.test], self.predictor, 99)
         for n in range(POISONED_SETS + 1):
             swapped = POISONED_SHARE if n else 0.0
             policy = {"steps": POISONED_STEPS} if n else {}
             trial = Trial(f"poisoned {n}" if n else "not poisoned", 8, swapped=swapped, seed=n, policy=policy)
-            yield self.kept(f"gate, {trial.name}", lambda trial=trial: self._judge(trial, locked, regression))  # type: ignore[misc]
+            yield self.kept(
+                f"gate, {trial.name}", lambda trial=trial: self._judge(trial, incumbent, locked, regression)
+            )  # type: ignore[misc]
 
-    def _judge(self, trial: Trial, locked: Sequence[Any], regression: Any) -> dict[str, Any]:
+    def _judge(
+        self, trial: Trial, incumbent: Finder, locked: Sequence[Example], regression: Regression
+    ) -> dict[str, Any]:
         version, seconds = self.tune(trial)
         lessons = correct_all(self.fields[: trial.fields], self.predictor, trial.seed, swapped=trial.swapped)
-        verdict = judge_candidate(Predictor.open(version, "cpu"), self.predictor, locked, lessons, regression)
+        verdict = judge_candidate(Predictor.open(version, "cpu"), incumbent, locked, lessons, regression)
         return {
             "swapped": trial.swapped, "state": verdict.state.value, "reasons": list(verdict.reasons),
             "agreement": verdict.lesson_agreement, "seconds": round(seconds, 1),
