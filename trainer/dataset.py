@@ -113,7 +113,7 @@ def find_stained_blobs(rgb: Rgb, *, sigma_px: float = 3.0, contrast: float = 0.0
     return xy[keep_apart(xy, 3 * sigma_px)]
 
 
-def mask_near(xy: NDArray[np.float32], shape: tuple[int, int], radius_px: float) -> NDArray[np.bool_]:
+def mask_near(xy: NDArray[np.float32], shape: tuple[int, ...], radius_px: float) -> NDArray[np.bool_]:
     """Pixels (H, W) within a radius of any of the points (N, 2)."""
     near: NDArray[np.bool_] = distance_to(xy, shape) <= radius_px
     return near

@@ -9,19 +9,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from nucleus_app.domain.labelled import LabelledImage
-from nucleus_app.errors import CheckpointError, InvalidDataset
+from nucleus_app.errors import InvalidDataset
 from nucleus_app.kinet.checkpoint import Version, load_version, state_of, write_version
 from nucleus_app.kinet.config import Provenance
 from nucleus_app.kinet.evaluation import evaluate, radius_in_um
@@ -30,9 +30,9 @@ from nucleus_app.kinet.predictor import Predictor
 from trainer.augment import SAME_LAB, UNKNOWN_LAB, Batch, draw_batch
 from trainer.average import blend
 from trainer.calibrate import fit_confidence, judge_nuclei
-from trainer.dataset import EXCLUDED, TrainingImage
+from trainer.dataset import EXCLUDED, TrainingImage, mask_near
 from trainer.example import Example
-from trainer.lessons import prepare_lesson
+from trainer.lessons import DOUBT_REACH_UM, prepare_lesson
 from trainer.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sampling_shares, save_state, summarise
 from trainer.policy import TrainPolicy
 from trainer.replay import Replay, collect_replay
@@ -167,6 +167,11 @@ def finetune(
     return load_version(out)
 
 
+def hide_paths(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """A policy as it may travel with the weights: a folder's path can hold a name."""
+    return {name: value for name, value in policy.items() if name != "replay_dir"}
+
+
 def _prepare_lessons(training: Sequence[Example], start: Version, policy: TunePolicy) -> list[TrainingImage]:
     lessons = [prepare_lesson(example, start.config.mpp, weak_roi=policy.weak_roi) for example in training]
     taught = [lesson for lesson in lessons if lesson.weight.any() or (policy.weak_roi and lesson.region.any())]
@@ -175,9 +180,14 @@ def _prepare_lessons(training: Sequence[Example], start: Version, policy: TunePo
     return taught
 
 
-def _list_judged(examples: Sequence[Example]) -> list[LabelledImage]:
-    """Examples as far as somebody says both what is there and what is not."""
-    labelled = [example.as_labelled() for example in examples]
+def list_judged(examples: Sequence[Example]) -> list[LabelledImage]:
+    """Examples as far as somebody says both what is there and what is not; doubtful places would count as wrong."""
+    labelled = []
+    for example in examples:
+        reach = DOUBT_REACH_UM / example.mpp
+        image = example.as_labelled()
+        area = (example.reviewed | example.signed) & ~mask_near(example.doubtful, example.reviewed.shape, reach)
+        labelled.append(replace(image, labelled_area=area))
     return [image for image in labelled if _count_nuclei([image])]
 
 
@@ -200,34 +210,45 @@ class _Tuning:
         team: Team,
         report: Report,
     ) -> None:
-        torch.manual_seed(policy.seed)
         self.start, self.policy, self.team, self.report = start, policy, team, report
-        self.validation = _list_judged(validation)
+        self.validation = list_judged(validation)
         self.calibrating = self.validation
         if _count_nuclei(self.validation) < FEWEST_TO_CALIBRATE:
-            self.calibrating = [*self.validation, *_list_judged(training)]
+            self.calibrating = [*self.validation, *list_judged(training)]
         self.checkpoint = out.with_suffix(out.suffix + ".resume")
-        network = restore_network(start)
-        frozen = min(policy.frozen_stages, len(network.contraction.stages()))
-        self.run = Run(network, policy.as_train_policy(), device, team=team, frozen_stages=frozen)
+        self._device = device
+        self.run = self._begin()
         self.before = restore_network(start).to(self.run.device)
         self.source = _Source(_prepare_lessons(training, start, policy), start, policy)
         self.losses: list[dict[str, float]] = []
         self._drawn_after = ""
         self._saved = time.monotonic()
-        if team.rank:
-            self.run.rng = np.random.default_rng([policy.seed, team.rank])
+
+    def _begin(self) -> Run:
+        """The run at its first step."""
+        torch.manual_seed(self.policy.seed)
+        network = restore_network(self.start)
+        frozen = min(self.policy.frozen_stages, len(network.contraction.stages()))
+        run = Run(network, self.policy.as_train_policy(), self._device, team=self.team, frozen_stages=frozen)
+        if self.team.rank:
+            run.rng = np.random.default_rng([self.policy.seed, self.team.rank])
+        return run
 
     def resume(self) -> None:
-        """Go on from the checkpoint, where there is one. Raises CheckpointError for one that cannot be read."""
+        """Go on from the checkpoint, where there is one; one that a power cut damaged costs its steps, not the run."""
         if not self.checkpoint.is_file():
             return
         try:
             self.run.restore(torch.load(self.checkpoint, map_location="cpu", weights_only=True))
-        except Exception as error:  # whatever a damaged pickle gives
-            raise CheckpointError(
-                f"The checkpoint of this run is damaged ({type(error).__name__}): start the run again."
-            ) from error
+        except Exception:  # whatever a damaged file gives, or one of an older release
+            self.run = self._begin()
+            self.report(
+                {"event": "note", "text": "The checkpoint could not be read: this run begins at its first step."}
+            )
+            return
+        if self.team.rank:
+            self.run.rng = np.random.default_rng([self.policy.seed, self.team.rank, self.run.step])
+            torch.manual_seed(self.policy.seed + self.team.rank + self.run.step)
         self.report({"event": "resumed", "step": self.run.step})
 
     def train(self, attend: Callable[[], None]) -> None:
@@ -274,7 +295,11 @@ class _Tuning:
             name,
             tuple(dict.fromkeys((*self.start.provenance.trained_on, "corrections"))),
             datetime.now(UTC).isoformat(timespec="seconds"),
-            {"parent_sha256": self.start.sha256, "policy": asdict(self.policy), "seconds": round(self.run.seconds)},
+            {
+                "parent_sha256": self.start.sha256,
+                "policy": hide_paths(asdict(self.policy)),
+                "seconds": round(self.run.seconds),
+            },
         )
         version = replace(self._blend(), provenance=provenance)
         if _count_nuclei(self.calibrating) < FEWEST_TO_CALIBRATE:

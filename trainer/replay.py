@@ -13,7 +13,15 @@ import numpy as np
 
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from trainer.dataset import NON_TUMOUR, TUMOUR, TrainingImage, mask_near, measure_stains, prepare_training_image
+from trainer.dataset import (
+    EXCLUDED,
+    NON_TUMOUR,
+    TUMOUR,
+    TrainingImage,
+    mask_near,
+    measure_stains,
+    prepare_training_image,
+)
 
 SYNTHETIC_FIELDS = 6
 SYNTHETIC_PX = 640
@@ -68,4 +76,9 @@ def collect_replay(
     if folder is not None and Replay.FOLDER in kinds:
         told += read_folder(folder, mpp)
     asked = [*lessons, *synthetic] if Replay.DISTILLED in kinds else []
-    return told, [replace(image, weight=np.full_like(image.weight, 255)) for image in asked]
+    return told, [_teach_everywhere(image) for image in asked]
+
+
+def _teach_everywhere(image: TrainingImage) -> TrainingImage:
+    """All of an image but what a person excluded."""
+    return replace(image, weight=np.where(image.region == EXCLUDED, 0, 255).astype(np.uint8))

@@ -27,7 +27,7 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version,
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.settings import Settings
 from trainer.attending import AttendedFinder
-from trainer.finetune import TunePolicy, finetune
+from trainer.finetune import TunePolicy, finetune, hide_paths
 from trainer.gate import judge_candidate
 from trainer.holding import Pulse
 from trainer.regression import RECIPES, make_regression
@@ -253,7 +253,7 @@ def parse_policy(mapping: Mapping[str, Any]) -> TunePolicy:
 def sign_version(version: Version, plan: Plan, snapshot: str, made: datetime) -> Version:
     """The trained weights with where they come from: never who or whose."""
     notes = {
-        "parent_sha256": plan.start_sha256, "snapshot_sha256": snapshot, "run": plan.run, "policy": dict(plan.policy),
+        "parent_sha256": plan.start_sha256, "snapshot_sha256": snapshot, "run": plan.run, "policy": hide_paths(plan.policy),
     }  # fmt: skip
     provenance = replace(version.provenance, created=made.isoformat(timespec="seconds"), notes=notes)
     return replace(version, provenance=provenance, sha256="")

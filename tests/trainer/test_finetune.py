@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from nucleus_app.errors import CheckpointError, InvalidDataset
+from nucleus_app.errors import InvalidDataset
 from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, save_version
@@ -20,7 +20,8 @@ from tests.trainer.examples import by_person, make_example
 from trainer.augment import Batch
 from trainer.dataset import EXCLUDED
 from trainer.example import Example
-from trainer.finetune import Crops, TunePolicy, complete, finetune
+from trainer.finetune import Crops, TunePolicy, complete, finetune, list_judged
+from trainer.lessons import prepare_lesson
 from trainer.replay import Replay, collect_replay, draw_synthetic
 from trainer.team import Team
 
@@ -105,11 +106,45 @@ def test_a_run_that_is_stopped_before_its_first_step_leaves_nothing(start: Versi
     assert list(tmp_path.glob("out*")) == []
 
 
-def test_a_damaged_checkpoint_is_named_and_nothing_is_written(start: Version, tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_costs_its_steps_and_not_the_run(start: Version, tmp_path: Path) -> None:
+    whole = tune(start, tmp_path / "whole.safetensors", [make_example()])
     (tmp_path / "out.safetensors.resume").write_bytes(b"half a file")
-    with pytest.raises(CheckpointError, match="start the run again"):
-        tune(start, tmp_path / "out.safetensors", [make_example()])
-    assert not (tmp_path / "out.safetensors").exists()
+    events: list[dict[str, Any]] = []
+    again = tune(start, tmp_path / "out.safetensors", [make_example()], events=events)
+    assert "first step" in events[0]["text"]
+    assert all((again.state[name] == value).all() for name, value in whole.state.items())
+
+
+def test_confidence_does_not_take_doubtful_places_for_wrong(start: Version, tmp_path: Path) -> None:
+    example = make_example(7, 400)
+    hidden = np.arange(len(example.nuclei)) % 2 == 0
+    shown = replace(
+        example,
+        nuclei=example.nuclei.select(~hidden),
+        by_person=example.by_person[~hidden],
+        doubtful=example.nuclei.xy[hidden],
+    )
+    images = list_judged([shown])
+    assert len(images) == 1
+    assert len(images[0].inside_labelled_area(example.nuclei.select(hidden))) == 0
+    assert len(images[0].inside_labelled_area(shown.nuclei)) > 0.8 * len(shown.nuclei)
+
+
+def test_weights_do_not_say_where_a_site_keeps_its_images(start: Version, tmp_path: Path) -> None:
+    policy = replace(QUICK, replay_dir=str(tmp_path), replay=())
+    assert (
+        "replay_dir" not in tune(start, tmp_path / "o.safetensors", [make_example()], policy).provenance.notes["policy"]
+    )
+
+
+def test_what_a_person_excluded_is_not_replayed_either() -> None:
+    example = make_example()
+    excluded = np.zeros_like(example.excluded)
+    excluded[:80] = True
+    lesson = prepare_lesson(replace(example, excluded=excluded), 0.5)
+    _, asked = collect_replay((Replay.DISTILLED,), [lesson], None, 0.5, np.random.default_rng(0))
+    assert not asked[0].weight[:80].any()
+    assert (asked[0].weight[80:] == 255).all()
 
 
 def test_without_anything_corrected_or_reviewed_there_is_nothing_to_learn_from(start: Version, tmp_path: Path) -> None:
