@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,5 +82,7 @@ def _swap(nuclei: Nuclei, share: float, rng: np.random.Generator) -> Nuclei:
 def correct_all(
     fields: Sequence[LabelledImage], predictor: Predictor, seed: int, *, share: float = 1.0, swapped: float = 0.0
 ) -> list[Example]:
+    """Each field a case of its own."""
     rng = np.random.default_rng(seed)
-    return [correct(field, predictor, rng, share=share, swapped=swapped) for field in fields]
+    corrected = [correct(field, predictor, rng, share=share, swapped=swapped) for field in fields]
+    return [replace(example, case=n, image=n) for n, example in enumerate(corrected, 1)]

@@ -23,8 +23,8 @@ from trainer.dataset import (
     prepare_training_image,
 )
 
-SYNTHETIC_FIELDS = 6
-SYNTHETIC_PX = 640
+SYNTHETIC_FIELDS = 5
+SYNTHETIC_PX = 448
 REGION_REACH_UM = 5.0
 WEAK_WEIGHT = 0.25
 
@@ -76,9 +76,9 @@ def collect_replay(
     if folder is not None and Replay.FOLDER in kinds:
         told += read_folder(folder, mpp)
     asked = [*lessons, *synthetic] if Replay.DISTILLED in kinds else []
-    return told, [_teach_everywhere(image) for image in asked]
+    return told, [teach_everywhere(image) for image in asked]
 
 
-def _teach_everywhere(image: TrainingImage) -> TrainingImage:
+def teach_everywhere(image: TrainingImage) -> TrainingImage:
     """All of an image but what a person excluded."""
     return replace(image, weight=np.where(image.region == EXCLUDED, 0, 255).astype(np.uint8))

@@ -22,10 +22,11 @@ from trainer.dataset import EXCLUDED
 from trainer.example import Example
 from trainer.finetune import Crops, TunePolicy, complete, finetune, list_judged
 from trainer.lessons import prepare_lesson
-from trainer.replay import Replay, collect_replay, draw_synthetic
+from trainer.replay import Replay, collect_replay, draw_synthetic, teach_everywhere
 from trainer.team import Team
 
-QUICK = TunePolicy(steps=4, batch=4, crop_px=64)
+QUICK = TunePolicy(steps=4, batch=4, crop_px=64, replay=())
+WITH_REPLAY = replace(QUICK, replay=TunePolicy().replay)
 
 
 class Stopped(Exception):
@@ -142,7 +143,7 @@ def test_what_a_person_excluded_is_not_replayed_either() -> None:
     excluded = np.zeros_like(example.excluded)
     excluded[:80] = True
     lesson = prepare_lesson(replace(example, excluded=excluded), 0.5)
-    _, asked = collect_replay((Replay.DISTILLED,), [lesson], None, 0.5, np.random.default_rng(0))
+    asked = [teach_everywhere(lesson)]
     assert not asked[0].weight[:80].any()
     assert (asked[0].weight[80:] == 255).all()
 
@@ -161,7 +162,7 @@ def test_one_class_alone_can_be_taught(start: Version, tmp_path: Path) -> None:
 
 def test_progress_tells_steps_losses_and_time_left(start: Version, tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
-    tune(start, tmp_path / "o.safetensors", [make_example()], validation=[make_example(5)], events=events)
+    tune(start, tmp_path / "o.safetensors", [make_example()], validation=[make_example(5, 96)], events=events)
     progress = [e for e in events if e["event"] == "progress"]
     assert progress[-1]["step"] == progress[-1]["of"] == 4
     assert progress[-1]["seconds_left"] == 0
@@ -266,5 +267,6 @@ def test_a_sites_own_folder_is_replayed_and_a_folder_without_images_is_refused(t
 
 
 def test_without_replay_only_the_labs_own_crops_are_drawn(start: Version, tmp_path: Path) -> None:
-    tuned = tune(start, tmp_path / "out.safetensors", [make_example()], replace(QUICK, replay=()))
-    assert tuned.provenance.notes["policy"]["replay"] in ([], ())
+    alone = tune(start, tmp_path / "alone.safetensors", [make_example()])
+    mixed = tune(start, tmp_path / "mixed.safetensors", [make_example()], WITH_REPLAY)
+    assert any((alone.state[name] != value).any() for name, value in mixed.state.items())
