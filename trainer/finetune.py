@@ -67,7 +67,7 @@ class TunePolicy:
     weak_roi: bool = True
     roi_every: int = 4
     ema_decay: float = 0.99
-    kept_share: float = 0.35
+    kept_share: float = 0.5
     """Share of the start's weights in the result (Wortsman et al. 2022): little of what was learned goes, and hardly anything
     of what was known."""
     seed: int = 20190701
