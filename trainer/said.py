@@ -34,7 +34,9 @@ PAINTS = (RegionLabel.TUMOUR, RegionLabel.NON_TUMOUR, RegionLabel.REVIEWED)
 
 @dataclass(frozen=True, slots=True)
 class ReviewedImage:
-    """An image of a signed case as its readers left it. ``fields``: its counted fields, None for the whole of it."""
+    """An image of a signed case as its readers left it. ``case``: the smallest of its patient's. ``fields``: its counted fields,
+    None for the whole of it.
+    """
 
     image: int
     case: int

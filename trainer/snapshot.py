@@ -11,17 +11,18 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.blobs import BlobStore
-from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
+from db.cases import StoredCase, StoredSignOff, list_case_records, list_images_ever, list_labels, list_sign_offs
 from db.edits import list_edits
 from db.images import StoredImage, list_case_ids, list_images_of
 from db.learning_cases import list_splits
 from db.scorings import StoredScoring, get_nuclei, list_latest_scorings
 from nucleus_app.domain.edits import STORED, SignedEdit, parse_edit
 from nucleus_app.domain.packing import unpack_nuclei
-from nucleus_app.domain.split import Split, strictest
+from nucleus_app.domain.split import Split
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from trainer.example import Example
+from trainer.patients import find_sides, group_cases
 from trainer.said import ReviewedImage, state_image
 from trainer.statement import Statement, make_example, parse_statement, statement_to_mapping
 
@@ -114,42 +115,51 @@ def gather(session: Session) -> list[Statement]:
 
 
 def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[Statement]:
-    ids = list_case_ids(session)
-    own = list_splits(session, ids)
+    own, labels = list_splits(session), list_labels(session)
+    images = list_images_of(session, sorted(labels))
+    held = list_images_ever(session)
+    patients = group_cases(_list_ties(labels, images, held))
+    sides = find_sides(patients, own)
+    taught = _list_taught(own, images, held)
     cases = list_case_records(session, sorted(own))
-    images = list_images_of(session, sorted(own))
-    sides = find_sides(own, cases, images)
     signed = {case_id for case_id, last in sign_offs.items() if last.is_signed}
     statements: list[Statement] = []
     for case_id in sorted(signed & own.keys()):
+        patient = patients[case_id]
         of_case = [image for image in images if image.case_id == case_id]
-        statements += _state_case(session, cases[case_id], of_case, sides)
+        if sides[patient] is not Split.TRAIN:
+            of_case = [image for image in of_case if taught.isdisjoint((image.sha256, image.blob))]
+        statements += _state_case(session, cases[case_id], of_case, patient, sides[patient])
     return statements
 
 
-def find_sides(
-    own: Mapping[int, Split], cases: Mapping[int, StoredCase], images: Sequence[StoredImage]
-) -> dict[int, Split]:
-    """The side of each image: the strictest of all cases with its case's label and of all that hold the same image, whether
-    they are signed at the moment or not.
-    """
-    by_label: dict[str, list[Split]] = defaultdict(list)
-    for case_id, split in own.items():
-        by_label[_key(cases[case_id])].append(split)
-    by_pixels: dict[str, list[Split]] = defaultdict(list)
+def _list_ties(
+    labels: Mapping[int, str], images: Iterable[StoredImage], held: Mapping[int, Collection[int]]
+) -> dict[int, set[tuple[str, str | int]]]:
+    """What each case has in common with others of its patient: its label, images that it ever held, pixels."""
+    ties: dict[int, set[tuple[str, str | int]]] = {}
+    for case_id, label in labels.items():
+        key = " ".join(label.casefold().split())
+        ties[case_id] = {("image", image_id) for image_id in held.get(case_id, ())} | (
+            {("label", key)} if key else set()
+        )
     for image in images:
-        side = strictest(by_label[_key(cases[image.case_id])])
-        for digest in {image.sha256, image.blob}:
-            by_pixels[digest].append(side)
-    return {image.id: strictest(by_pixels[image.sha256] + by_pixels[image.blob]) for image in images}
+        ties[image.case_id] |= {("image", image.id), ("pixels", image.sha256), ("pixels", image.blob)}
+    return ties
 
 
-def _key(case: StoredCase) -> str:
-    return " ".join(case.sheet.label.casefold().split())
+def _list_taught(
+    own: Mapping[int, Split], images: Iterable[StoredImage], held: Mapping[int, Collection[int]]
+) -> set[str]:
+    """Files and pixels that may have taught already, whatever side their patient came to stand on since: they judge nobody."""
+    training = {case_id for case_id, split in own.items() if split is Split.TRAIN}
+    ever = {image_id for case_id in training for image_id in held.get(case_id, ())}
+    found = [image for image in images if image.case_id in training or image.id in ever]
+    return {digest for image in found for digest in (image.sha256, image.blob)}
 
 
 def _state_case(
-    session: Session, case: StoredCase, images: Sequence[StoredImage], sides: Mapping[int, Split]
+    session: Session, case: StoredCase, images: Sequence[StoredImage], patient: int, split: Split
 ) -> list[Statement]:
     counted = {field.image for field in case.sheet.fields}
     scorings = list_latest_scorings(session, [image.id for image in images if image.id in counted])
@@ -157,7 +167,7 @@ def _state_case(
     for image in images:
         scoring = scorings.get(image.id)
         if scoring is not None and scoring.version is not None and not scoring.is_refused:
-            said += state_image(_open(session, case, image, scoring, sides[image.id]))
+            said += state_image(_open(session, case, image, scoring, patient, split))
     if not any(statement.is_correction for statement in said):
         # The network's own answers teach it nothing; a person who looked and found them right judges with them.
         said = [statement for statement in said if statement.split is Split.LOCKED]
@@ -165,14 +175,14 @@ def _state_case(
 
 
 def _open(
-    session: Session, case: StoredCase, image: StoredImage, scoring: StoredScoring, split: Split
+    session: Session, case: StoredCase, image: StoredImage, scoring: StoredScoring, patient: int, split: Split
 ) -> ReviewedImage:
     edits = [
         SignedEdit(logged.client, logged.seq, logged.author, parse_edit(logged.op, STORED))
         for logged in list_edits(session, scoring.id, 0)
     ]
     return ReviewedImage(
-        image.id, case.id, split, image.blob, scoring.pixel_size.mpp, (image.width_px, image.height_px),
+        image.id, patient, split, image.blob, scoring.pixel_size.mpp, (image.width_px, image.height_px),
         unpack_nuclei(get_nuclei(session, scoring.id)), scoring.version.thresholds if scoring.version else (), edits,
         tuple(field.box for field in case.sheet.fields if field.image == image.id),
     )  # fmt: skip
