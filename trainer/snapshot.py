@@ -116,7 +116,7 @@ def gather(session: Session) -> list[Statement]:
 
 def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[Statement]:
     own, labels = list_splits(session), list_labels(session)
-    images = list_images_of(session, sorted(labels))
+    images = [image for image in list_images_of(session, sorted(labels)) if not image.is_synthetic]
     held = list_images_ever(session)
     patients = group_cases(_list_ties(labels, images, held))
     sides = find_sides(patients, own)
@@ -134,13 +134,14 @@ def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[St
 
 
 def _list_ties(
-    labels: Mapping[int, str], images: Iterable[StoredImage], held: Mapping[int, Collection[int]]
+    labels: Mapping[int, str], images: Collection[StoredImage], held: Mapping[int, Collection[int]]
 ) -> dict[int, set[tuple[str, str | int]]]:
     """What each case has in common with others of its patient: its label, images that it ever held, pixels."""
+    there = {image.id for image in images}
     ties: dict[int, set[tuple[str, str | int]]] = {}
     for case_id, label in labels.items():
         key = " ".join(label.casefold().split())
-        ties[case_id] = {("image", image_id) for image_id in held.get(case_id, ())} | (
+        ties[case_id] = {("image", image_id) for image_id in there.intersection(held.get(case_id, ()))} | (
             {("label", key)} if key else set()
         )
     for image in images:

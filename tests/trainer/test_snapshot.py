@@ -153,6 +153,18 @@ def test_images_that_are_not_counted_or_refused_and_open_cases_teach_nothing(wor
     assert statements_of(workplace) == []
 
 
+def test_fields_that_the_app_drew_neither_teach_nor_make_two_cases_one_patient(workplace: Workplace) -> None:
+    drawn = [add_case(workplace, NewCase([FIELD], is_synthetic=True))[0] for _ in BLOCK]
+    assert statements_of(workplace) == []
+    for n, case in enumerate(drawn):
+        _, image = add_case(workplace, NewCase([FIELD], rgb=noise(seed=10 + n)), signed=False)
+        reopen(workplace, case)
+        move_to(workplace, case, image)
+        sign_again(workplace, case)
+    snapshot = read_back(workplace)
+    assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (2, 1, 1)
+
+
 def test_who_only_agreed_with_the_network_can_judge_but_not_teach(workplace: Workplace) -> None:
     sides = [add_and_side(workplace, rectangle("reviewed", 0, 0, 40, 40), seed=n) for n in range(len(BLOCK))]
     assert [assign_split(n) for n in range(4)] == sides
