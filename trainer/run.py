@@ -27,12 +27,13 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version,
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.settings import Settings
 from trainer.attending import AttendedFinder
+from trainer.budget import keep_newest, say_left_out
 from trainer.finetune import TunePolicy, finetune
 from trainer.gate import judge_candidate
 from trainer.holding import Pulse
 from trainer.regression import RECIPES, make_regression
 from trainer.remembered import Finder, Lazy, Remembered
-from trainer.snapshot import Plan, freeze, gather, parse_snapshot, read_snapshot
+from trainer.snapshot import Plan, freeze, gather, list_signed_images, parse_snapshot, read_snapshot
 from trainer.statement import Statement
 from trainer.team import Team
 from trainer.weights import Weights, name_next, parse_instant
@@ -137,10 +138,12 @@ class Runner:
         bench = self._bench
         with session_scope(bench.engine) as session:
             newest = find_newest_sign_off(session)
-            statements = gather(session)
+            statements, left_out = keep_newest(gather(session), list_signed_images(session))
             active = find_active(session)
             name = name_next(version.name for version in list_versions(session))
         summary = summarise_statements(statements)
+        if left_out:
+            summary["left_out"] = {side.value: n for side, n in left_out.items()}
         if not any(statement.split is Split.TRAIN for statement in statements):
             with bench.writing() as session:
                 made = {"summary": summary, "last_sign_off": newest, "error": NOTHING}
@@ -149,6 +152,8 @@ class Runner:
         plan = Plan(run.id, name, start.sha256, asdict(bench.policy))
         snapshot = bench.blobs.put(freeze(statements, plan))
         with bench.writing() as session:
+            if left_out:
+                add_event(session, run.id, {"event": "note", "text": say_left_out(left_out)}, _now())
             return self._advance(
                 session, run, RunState.TRAINING, snapshot=snapshot, start_sha256=start.sha256, summary=summary,
                 last_sign_off=newest,

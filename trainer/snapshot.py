@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -112,6 +113,12 @@ def gather(session: Session) -> list[Statement]:
         if list_sign_offs(session, list_case_ids(session)) == before:
             break
     return found
+
+
+def list_signed_images(session: Session) -> dict[int, datetime]:
+    """When the case of each image was signed, or reopened, last."""
+    last = list_sign_offs(session, list_case_ids(session))
+    return {image.id: last[image.case_id].at for image in list_images_of(session, sorted(last))}
 
 
 def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[Statement]:

@@ -73,7 +73,7 @@ class Statement:
 
 
 def make_example(statement: Statement, rgb: Rgb) -> Example:
-    """``rgb``: the whole image."""
+    """``rgb``: the whole image, of which nothing is held on to."""
     left, top, width, height = window = statement.window
     corner = np.array([left, top], np.float32)
     reviewed = np.zeros((height, width), np.bool_)
@@ -89,7 +89,7 @@ def make_example(statement: Statement, rgb: Rgb) -> Example:
     nuclei = statement.nuclei
     return Example(
         statement.name, statement.image, statement.case,
-        np.ascontiguousarray(rgb[top : top + height, left : left + width]), statement.mpp,
+        rgb[top : top + height, left : left + width].copy(), statement.mpp,
         Nuclei(nuclei.xy - corner, nuclei.classes, nuclei.scores), statement.by_person,
         statement.removed - corner, statement.doubtful - corner,
         reviewed & ~excluded, signed, excluded, tissue, left, top,
