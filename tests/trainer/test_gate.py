@@ -282,9 +282,21 @@ def test_a_network_that_forgot_other_labs_is_rejected(shipped: Predictor, regres
 
 def test_small_losses_do_not_add_up(shipped: Predictor, regression_dir: Path) -> None:
     regression = make_regression(shipped, regression_dir, FEW)
-    worn = shipped.with_thresholds((0.75, 0.75, 0.75))
-    reasons = judge_candidate(worn, worn, [], [], regression).reasons
+    worn, more = shipped.with_thresholds((0.75, 0.75, 0.75)), shipped.with_thresholds((0.76, 0.76, 0.76))
+    reasons = judge_candidate(more, worn, [], [], regression).reasons
     assert any("that of the shipped network" in reason for reason in reasons)
+    assert any("Under other labs' stains" in reason for reason in reasons)
+
+
+def test_a_version_in_service_that_lost_much_already_can_have_a_successor(
+    shipped: Predictor, regression_dir: Path
+) -> None:
+    regression = make_regression(shipped, regression_dir, FEW)
+    worn, less = shipped.with_thresholds((0.75, 0.75, 0.75)), shipped.with_thresholds((0.74, 0.74, 0.74))
+    for successor in (worn, less):
+        reasons = " ".join(judge_candidate(successor, worn, [], [], regression).reasons)
+        assert "that of the shipped network" not in reasons
+        assert "Under other labs' stains" not in reasons
 
 
 def test_the_regression_set_is_the_same_whether_drawn_or_remembered(
