@@ -6,11 +6,12 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from datetime import time as time_of_day
+from typing import TypeVar
 
 import pytest
 
 from db.engine import session_scope
-from db.runs import beat_run, find_open_run, list_runs, list_trainers, take_run
+from db.runs import add_event, beat_run, find_open_run, list_runs, list_trainers, take_run
 from db.versions import list_versions
 from nucleus_app.domain.learning import RunState, Trigger
 from nucleus_app.errors import LostRun
@@ -18,7 +19,7 @@ from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
-from tests.trainer.lessons import NewCase, add_case, add_drawn_cases, reopen, sign
+from tests.trainer.lessons import NOW, NewCase, add_case, add_drawn_cases, reopen, sign
 from tests.trainer.posts import (
     PROMOTION,
     FakeTuning,
@@ -32,13 +33,14 @@ from tests.trainer.posts import (
 from trainer import run as run_module
 from trainer.attending import Word
 from trainer.holding import Watcher, take_slot
-from trainer.post import MAX_RECOVERIES, WAS_STOPPED, Lookout, Post
+from trainer.post import END, MAX_RECOVERIES, WAS_STOPPED, Lookout, Post
 from trainer.run import Bench
 from trainer.schedule import is_allowed
 from trainer.team import Team
 from trainer.watch import choose_device
 
 PATIENCE_S = 120
+T = TypeVar("T")
 NOON = time_of_day(12)
 EDIT = {"op": "class", "ids": [0], "c": 1}
 
@@ -214,6 +216,50 @@ def test_a_pulse_tells_of_a_lost_run_a_cancelled_one_and_what_the_trainer_does(
     lookout = Lookout(bench, 1, pulse, threading.Event())
     assert lookout() is Word.LOST
     pulse.stop()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_run_that_was_left_paused_says_that_it_goes_on_after_a_restart(
+    workplace: Workplace, tiny: Version, device: str
+) -> None:
+    ask_for_run(workplace)
+    bench = make_bench(workplace, tiny, device=device)
+    pulse = StillPulse(bench)
+    with session_scope(workplace.engine, write=True) as session:
+        add_event(session, 1, {"event": "paused"}, NOW)
+    for _ in range(2):  # only once
+        assert Lookout(bench, 1, pulse, threading.Event())() is Word.GO
+    pulse.stop()
+    assert events_of(workplace) == [{"event": "paused"}, {"event": "resumed"}]
+
+
+class ListeningTeam(Team):
+    """Notes what the lead shares."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+        self.heard: list[object] = []
+
+    def share(self, value: T) -> T:
+        self.heard.append(value)
+        return value
+
+
+def test_a_lead_says_that_it_leaves_only_when_nobody_waits_in_the_middle_of_a_step(
+    workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = ListeningTeam()
+    watch_once(make_bench(workplace, tiny, team=team))
+    assert team.heard == [END]
+    team.heard.clear()
+
+    def fail(self: Post) -> None:
+        raise RuntimeError("a step went wrong")
+
+    monkeypatch.setattr(Post, "find_work", fail)
+    with pytest.raises(RuntimeError):
+        watch_once(make_bench(workplace, tiny, team=team))
+    assert team.heard == []
 
 
 @pytest.fixture
