@@ -69,9 +69,16 @@ service is below that already, its successor may not be below it."""
 
 
 def judge_candidate(
-    candidate: Finder, incumbent: Finder, locked: Sequence[Example], lessons: Sequence[Example], regression: Regression
+    candidate: Finder,
+    incumbent: Finder,
+    locked: Sequence[Example],
+    lessons: Sequence[Example],
+    regression: Regression,
+    silent: int = 0,
 ) -> Verdict:
-    """Compare a candidate with the version in service. ``lessons``: what it was trained on."""
+    """Compare a candidate with the version in service. ``lessons``: what it was trained on; ``silent``: signed locked cases
+    of which nothing was said.
+    """
     finders = incumbent, candidate
     ordered = sorted((e for e in locked if _is_labelled(e)), key=lambda e: (e.case, e.image, e.top, e.left))
     judged = [_judge(e.as_labelled(), e.doubtful, (e.case, e.image), finders) for e in ordered]
@@ -86,7 +93,8 @@ def judge_candidate(
         *_list_forgotten(finders, regression, on_known),
         *_judge_lesson(agreement),
     ]
-    missing = say_evidence(cases, int(counts.sum()), FEWEST_CASES, FEWEST_NUCLEI)
+    silent += len({e.case for e in locked}) - cases
+    missing = say_evidence(cases, int(counts.sum()), FEWEST_CASES, FEWEST_NUCLEI, silent)
     gain = _judge_gain(differences)
     state = RunState.UNDECIDED if missing else RunState.REJECTED if worse or gain else RunState.PROMOTED
     reasons = tuple(reason for reason in (missing, *worse, "" if missing else gain) if reason)

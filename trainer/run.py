@@ -33,7 +33,7 @@ from trainer.gate import judge_candidate
 from trainer.holding import Pulse
 from trainer.regression import RECIPES, make_regression
 from trainer.remembered import Finder, Lazy, Remembered
-from trainer.snapshot import Plan, freeze, gather, list_signed_images, parse_snapshot, read_snapshot
+from trainer.snapshot import Plan, count_silent, freeze, gather, list_signed_images, parse_snapshot, read_snapshot
 from trainer.statement import Statement
 from trainer.team import Team
 from trainer.weights import Weights, name_next, parse_instant
@@ -47,9 +47,7 @@ DIVERGED = (
     "The training went astray: its losses were no numbers any more. Nothing was changed. Start it again; if that "
     "happens again, look for corrections that contradict what is seen."
 )
-NOTHING = (
-    "There is nothing to learn from yet: no signed case that trains has a correction, or an area marked as reviewed."
-)
+NOTHING = "There is nothing to learn from yet: no signed case that trains has a correction, or an area marked as reviewed, tumour or non-tumour."
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,10 +136,12 @@ class Runner:
         bench = self._bench
         with session_scope(bench.engine) as session:
             newest = find_newest_sign_off(session)
-            statements, left_out = keep_newest(gather(session), list_signed_images(session))
+            gathered = gather(session)
+            statements, left_out = keep_newest(gathered, list_signed_images(session))
+            silent = count_silent(session, gathered)
             active = find_active(session)
             name = name_next(version.name for version in list_versions(session))
-        summary = summarise_statements(statements)
+        summary = summarise_statements(statements) | {"silent": silent}
         if left_out:
             summary["left_out"] = {side.value: n for side, n in left_out.items()}
         if not any(statement.split is Split.TRAIN for statement in statements):
@@ -212,7 +212,9 @@ class Runner:
         known = Remembered(self._open(incumbent, cached=True), answers)
         regression = make_regression(self._open(load_version(SHIPPED_WEIGHTS), cached=True), answers, bench.recipes)
         finder = self._open(candidate, cached=False)
-        verdict = judge_candidate(finder, known, examples.locked, examples.training, regression)
+        verdict = judge_candidate(
+            finder, known, examples.locked, examples.training, regression, run.summary.get("silent", 0)
+        )
         with bench.writing() as session:
             run = beat_run(session, run.id, bench.slot)
             if run.is_cancelled or find_active(session) != active:

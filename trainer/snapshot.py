@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -122,22 +122,50 @@ def list_signed_images(session: Session) -> dict[int, datetime]:
 
 
 def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[Statement]:
+    standing = _find_standing(session)
+    cases = list_case_records(session, sorted(standing.sides))
+    signed = {case_id for case_id, last in sign_offs.items() if last.is_signed}
+    statements: list[Statement] = []
+    for case_id in sorted(signed & standing.sides.keys()):
+        images, patient = standing.images.get(case_id, []), standing.patients[case_id]
+        statements += _state_case(session, cases[case_id], images, patient, standing.sides[case_id])
+    return statements
+
+
+def count_silent(session: Session, statements: Iterable[Statement]) -> int:
+    """Patients with a signed case on the locked side of whom nothing was said at all, though it could judge."""
+    standing, last = _find_standing(session), list_sign_offs(session, list_case_ids(session))
+    speaking = {statement.case for statement in statements}
+    locked = {
+        standing.patients[case_id]
+        for case_id, side in standing.sides.items()
+        if side is Split.LOCKED and case_id in standing.images and case_id in last and last[case_id].is_signed
+    }
+    return len(locked - speaking)
+
+
+class _Standing(NamedTuple):
+    """Each case's patient, and of those that were ever signed the side and the images that teach or judge."""
+
+    patients: dict[int, int]
+    sides: dict[int, Split]
+    images: dict[int, list[StoredImage]]
+
+
+def _find_standing(session: Session) -> _Standing:
     own, labels = list_splits(session), list_labels(session)
     images = [image for image in list_images_of(session, sorted(labels)) if not image.is_synthetic]
     held = list_images_ever(session)
     patients = group_cases(_list_ties(labels, images, held))
-    sides = find_sides(patients, own)
+    by_patient = find_sides(patients, own)
+    sides = {case_id: by_patient[patients[case_id]] for case_id in own}
     taught = _list_taught(own, images, held)
-    cases = list_case_records(session, sorted(own))
-    signed = {case_id for case_id, last in sign_offs.items() if last.is_signed}
-    statements: list[Statement] = []
-    for case_id in sorted(signed & own.keys()):
-        patient = patients[case_id]
-        of_case = [image for image in images if image.case_id == case_id]
-        if sides[patient] is not Split.TRAIN:
-            of_case = [image for image in of_case if taught.isdisjoint((image.sha256, image.blob))]
-        statements += _state_case(session, cases[case_id], of_case, patient, sides[patient])
-    return statements
+    usable: defaultdict[int, list[StoredImage]] = defaultdict(list)
+    for image in images:
+        side = sides.get(image.case_id)
+        if side is Split.TRAIN or (side and taught.isdisjoint((image.sha256, image.blob))):
+            usable[image.case_id].append(image)
+    return _Standing(patients, sides, dict(usable))
 
 
 def _list_ties(
@@ -176,9 +204,6 @@ def _state_case(
         scoring = scorings.get(image.id)
         if scoring is not None and scoring.version is not None and not scoring.is_refused:
             said += state_image(_open(session, case, image, scoring, patient, split))
-    if not any(statement.is_correction for statement in said):
-        # The network's own answers teach it nothing; a person who looked and found them right judges with them.
-        said = [statement for statement in said if statement.split is Split.LOCKED]
     return said
 
 

@@ -26,7 +26,7 @@ def part(image: int, side: Split = Split.TRAIN, *, width: int = 500, height: int
     window = Window(0, top, width, height)
     return Statement(
         image, image, side, "b", 0.5, window, Nuclei.from_arrays(NO_POINTS, [], []), np.zeros(0, np.bool_), NO_POINTS,
-        NO_POINTS, (), (None,), True,
+        NO_POINTS, (), (None,),
     )  # fmt: skip
 
 

@@ -179,6 +179,16 @@ def test_too_little_evidence_decides_nothing_and_says_what_is_missing(
     assert said in verdict.reasons[0]
 
 
+def test_locked_cases_that_hold_nothing_to_judge_with_are_said(fake: Fakes) -> None:
+    nowhere = np.zeros_like(LOCKED[0].reviewed)
+    painted_only = replace(LOCKED[7], reviewed=nowhere, signed=nowhere)
+    locked = [LOCKED[0], painted_only]
+    verdict = judge_candidate(fake(missing(0.0)), fake(missing(0.5)), locked, LESSONS, NOTHING, 2)
+    assert "3 other locked cases hold neither a correction nor an area marked as reviewed" in verdict.sentence
+    verdict = judge_candidate(fake(missing(0.0)), fake(missing(0.5)), locked, LESSONS, NOTHING)
+    assert "1 other locked case holds neither" in verdict.sentence
+
+
 def test_it_is_judged_only_where_somebody_looked_and_not_at_doubtful_places(fake: Fakes) -> None:
     left = np.zeros((SIDE, SIDE), np.bool_)
     left[:, : SIDE // 2] = True

@@ -22,7 +22,7 @@ from tests.services.reviewing import reclass
 from tests.trainer.lessons import NOW, NewCase, add_case, noise, rectangle, region, reopen, sign
 from trainer.dataset import NON_TUMOUR, TUMOUR
 from trainer.example import Example
-from trainer.snapshot import Plan, Snapshot, freeze, gather, read_snapshot
+from trainer.snapshot import Plan, Snapshot, count_silent, freeze, gather, read_snapshot
 from trainer.statement import Statement, Window, make_example, paint
 
 PLAN = Plan(3, "lab-1", "a" * 64, {"steps": 4})
@@ -165,11 +165,22 @@ def test_fields_that_the_app_drew_neither_teach_nor_make_two_cases_one_patient(w
     assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (2, 1, 1)
 
 
-def test_who_only_agreed_with_the_network_can_judge_but_not_teach(workplace: Workplace) -> None:
+def test_who_looked_and_found_the_network_right_teaches_and_judges(workplace: Workplace) -> None:
     sides = [add_and_side(workplace, rectangle("reviewed", 0, 0, 40, 40), seed=n) for n in range(len(BLOCK))]
     assert [assign_split(n) for n in range(4)] == sides
     snapshot = read_back(workplace)
-    assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (0, 0, 1)
+    assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (2, 1, 1)
+
+
+def test_locked_cases_of_which_nobody_said_anything_are_counted(workplace: Workplace) -> None:
+    for n in range(8):
+        add_and_side(workplace, seed=n)
+    with session_scope(workplace.engine) as session:
+        assert count_silent(session, gather(session)) == 2
+    for n in range(8, 12):
+        add_and_side(workplace, FIELD, seed=n)
+    with session_scope(workplace.engine) as session:
+        assert count_silent(session, gather(session)) == 2
 
 
 def add_and_side(workplace: Workplace, *edits: Any, seed: int, **case: Any) -> Split:
