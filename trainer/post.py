@@ -64,7 +64,7 @@ class Post:
 
     def watch(self, *, once: bool = False) -> None:
         """Until stopped; with ``once`` until there is nothing (more) to do."""
-        pulse = Pulse(self._bench.engine, self._bench.slot)
+        pulse = Pulse(self._bench.engine, self._bench.holder)
         try:
             self._try(self._sweep)
             while not self._stop.is_set():
@@ -89,10 +89,10 @@ class Post:
             self._request_if_due()
             with session_scope(bench.engine) as session:
                 run = find_open_run(session)
-        if run is None or (run.holder != bench.slot and not self._watcher.is_abandoned(run)):
+        if run is None or (run.holder != bench.holder and not self._watcher.is_abandoned(run)):
             return None
         with bench.writing() as session:
-            taken = take_run(session, run.id, bench.slot, run.beat)
+            taken = take_run(session, run.id, bench.holder, run.beat)
             if taken is not None and taken.state is not RunState.QUEUED:
                 add_event(session, run.id, GOES_ON, _now())
         return taken

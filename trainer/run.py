@@ -30,7 +30,7 @@ from trainer.attending import AttendedFinder
 from trainer.budget import keep_newest, say_left_out
 from trainer.finetune import TunePolicy, finetune
 from trainer.gate import judge_candidate
-from trainer.holding import Pulse
+from trainer.holding import Pulse, name_holder
 from trainer.regression import RECIPES, make_regression
 from trainer.remembered import Finder, Lazy, Remembered
 from trainer.snapshot import Plan, count_silent, freeze, gather, list_signed_images, parse_snapshot, read_snapshot
@@ -63,8 +63,9 @@ class Bench:
     recipes: Sequence[FieldRecipe] = RECIPES
 
     @property
-    def slot(self) -> str:
-        return self.settings.trainer_slot
+    def holder(self) -> str:
+        """The trainer's name as the one who holds a run."""
+        return name_holder(self.settings.data_dir.resolve(), self.settings.trainer_slot)
 
     @property
     def weights(self) -> Weights:
@@ -123,7 +124,7 @@ class Runner:
         shutil.rmtree(self._bench.folder_of(run.id), ignore_errors=True)
 
     def _advance(self, session: Session, run: StoredRun, state: RunState, **made: Any) -> StoredRun:
-        return advance_run(session, run.id, self._bench.slot, state, _now(), **made)
+        return advance_run(session, run.id, self._bench.holder, state, _now(), **made)
 
     def _begin(self, run: StoredRun) -> StoredRun:
         device = self._bench.device.split(":")[0]
@@ -216,12 +217,12 @@ class Runner:
             finder, known, examples.locked, examples.training, regression, run.summary.get("silent", 0)
         )
         with bench.writing() as session:
-            run = beat_run(session, run.id, bench.slot)
+            run = beat_run(session, run.id, bench.holder)
             if run.is_cancelled or find_active(session) != active:
                 return self._advance(session, run, RunState.CANCELLED) if run.is_cancelled else run
             run = self._advance(session, run, verdict.state, verdict=verdict)
             if run.state is RunState.PROMOTED:
-                activate(session, candidate.sha256, bench.slot, _now(), PROMOTED, run.id)
+                activate(session, candidate.sha256, bench.settings.trainer_slot, _now(), PROMOTED, run.id)
         return run
 
     def _open(self, version: Version, *, cached: bool) -> Finder:
