@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -77,6 +78,20 @@ def lock_case(session: Session, case_id: int) -> StoredCase:
 
 def list_case_records(session: Session, case_ids: list[int]) -> dict[int, StoredCase]:
     return {row.id: _stored(row) for row in session.scalars(select(CaseRow).where(CaseRow.id.in_(case_ids)))}
+
+
+def list_labels(session: Session) -> dict[int, str]:
+    """What persons call each case that there is; nothing where only the store named it."""
+    labels = {id_: str(sheet["label"]) for id_, sheet in session.execute(select(CaseRow.id, CaseRow.sheet))}
+    return {id_: "" if label == pseudonym(id_) else label for id_, label in labels.items()}
+
+
+def list_images_ever(session: Session) -> dict[int, set[int]]:
+    """The images that each case ever held in a field, by every revision of its sheet: they may have been moved since."""
+    held: defaultdict[int, set[int]] = defaultdict(set)
+    for case_id, sheet in session.execute(select(CaseChangeRow.case_id, CaseChangeRow.sheet)):
+        held[case_id].update(field["image"] for field in sheet.get("fields", ()))
+    return dict(held)
 
 
 def change_sheet(session: Session, case_id: int, sheet: CaseSheet, reader: str, now: datetime) -> StoredCase:

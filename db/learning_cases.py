@@ -25,9 +25,13 @@ def learn_from(session: Session, case_id: int, now: datetime) -> Split:
     return Split(row.split)
 
 
-def list_splits(session: Session, case_ids: list[int]) -> dict[int, Split]:
-    """The sides of those of the given cases that were ever signed."""
-    rows = select(LearningCaseRow.case_id, LearningCaseRow.split).where(LearningCaseRow.case_id.in_(case_ids))
+def list_splits(session: Session, case_ids: list[int] | None = None) -> dict[int, Split]:
+    """The sides of those of the given cases that were ever signed; of all, where none are given, also of those that hold no
+    image any more.
+    """
+    rows = select(LearningCaseRow.case_id, LearningCaseRow.split).order_by(LearningCaseRow.case_id)
+    if case_ids is not None:
+        rows = rows.where(LearningCaseRow.case_id.in_(case_ids))
     return {case_id: Split(split) for case_id, split in session.execute(rows)}
 
 

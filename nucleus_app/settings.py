@@ -12,6 +12,8 @@ from nucleus_app.errors import NucleusAppError
 PREFIX = "NUCLEUS_"
 DEVICES = ("", "cpu", "cuda", "mps", "torch-cpu")
 TRAINERS = ("embedded", "external", "off")
+FEWEST_STEPS = 20
+"""Fewer steps of a training run teach nothing."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
 
@@ -45,13 +47,13 @@ class Settings:
     trainer: str = "embedded"
     """``embedded``: the app starts a trainer; ``external``: one is started apart; ``off``: nothing is ever learned."""
     trainer_slot: str = "trainer-1"
-    """Stable name of a trainer; a run interrupted in a slot goes on at once in the same slot."""
+    """Stable name of a trainer, another than the worker's; a run interrupted in a slot goes on at once in the same slot."""
     train_after_fields: int = 8
     """So many newly signed fields begin a training run by themselves. 0: only the button does."""
     train_hours: str = ""
     """Hours of the day, local time, in which runs may begin by themselves, such as ``20-6``. Default: any."""
     train_steps: int = 150
-    """Steps of a training run."""
+    """Steps of a training run, 20 or more."""
     replay_dir: str = ""
     """A folder of labelled images of the site, replayed against forgetting. Default: only what is shipped."""
     max_megapixels: int = 150
@@ -121,10 +123,17 @@ def _check(settings: Settings) -> None:
         raise NucleusAppError(f"NUCLEUS_DEVICE is {settings.device!r}: use one of {', '.join(DEVICES[1:])}, or none")
     if settings.trainer not in TRAINERS:
         raise NucleusAppError(f"NUCLEUS_TRAINER is {settings.trainer!r}: use 'embedded', 'external' or 'off'")
-    if settings.train_after_fields < 0 or settings.train_steps < 1:
+    if settings.train_after_fields < 0:
+        raise NucleusAppError(f"NUCLEUS_TRAIN_AFTER_FIELDS is {settings.train_after_fields}: use 0 or more")
+    if settings.train_steps < FEWEST_STEPS:
+        raise NucleusAppError(f"NUCLEUS_TRAIN_STEPS is {settings.train_steps}: use {FEWEST_STEPS} or more")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", settings.trainer_slot):
         raise NucleusAppError(
-            f"NUCLEUS_TRAIN_AFTER_FIELDS is {settings.train_after_fields} and NUCLEUS_TRAIN_STEPS {settings.train_steps}: "
-            "use 0 or more, and 1 or more"
+            f"NUCLEUS_TRAINER_SLOT is {settings.trainer_slot!r}: use a name of up to 40 letters, digits, - and _"
+        )
+    if settings.trainer_slot == settings.worker_slot:
+        raise NucleusAppError(
+            f"NUCLEUS_TRAINER_SLOT and NUCLEUS_WORKER_SLOT are both {settings.trainer_slot!r}: use two names"
         )
     if settings.replay_dir and not Path(settings.replay_dir).is_dir():
         raise NucleusAppError(

@@ -16,7 +16,8 @@ Points = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """``rgb`` (H, W, 3) uint8 of ``mpp`` µm/px; everything else in its pixels.
+    """``rgb`` (H, W, 3) uint8 of ``mpp`` µm/px; everything else in its pixels. ``case``: its patient, by the smallest of the
+    patient's cases.
 
     ``nuclei``: what is there after all corrections, excluded places left out, nuclei in painted non-tumour regions as
     non-tumour ones. ``by_person`` (N,): a person placed, classed or moved it; else the network found it and nobody

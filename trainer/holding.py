@@ -1,14 +1,20 @@
-"""Who holds a run: a trainer's slot, its beat, and when another may take over (decision 0010). No wall clock decides."""
+"""Who holds a run: a trainer's name, its beat, and when another may take over (decision 0010). No wall clock decides."""
 
 from __future__ import annotations
 
 import fcntl
 import logging
+import os
+import re
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
 from typing import IO
+from uuid import uuid4
 
 from sqlalchemy import Engine
 
@@ -44,6 +50,29 @@ def take_slot(settings: Settings, stop: threading.Event) -> IO[bytes] | None:
     return None
 
 
+@cache
+def name_holder(data_dir: Path, slot: str) -> str:
+    """What a trainer is called as the holder of a run: its slot, and an id that its data folder keeps. So the one that is
+    started again on this machine is the same, and one on another machine in a slot of the same name is another.
+    """
+    file = data_dir / f"{slot}.id"
+    if not _read_id(file):
+        data_dir.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not _read_id(file):  # damaged
+            file.unlink(missing_ok=True)
+        partial = data_dir / f"{slot}.id.{uuid4().hex}"
+        partial.write_text(uuid4().hex[:8])
+        with suppress(FileExistsError):  # another process of the team was first
+            os.link(partial, file)
+        partial.unlink()
+    return f"{slot}-{_read_id(file)}"
+
+
+def _read_id(file: Path) -> str:
+    text = file.read_text("utf-8", "replace") if file.exists() else ""
+    return text if re.fullmatch(r"[0-9a-f]{8}", text) else ""
+
+
 class Watcher:
     """Sees whether another trainer's run is abandoned: its beat stood still for a while of one's own monotonic clock."""
 
@@ -66,9 +95,9 @@ class Watcher:
 class Pulse:
     """Says every few seconds that this trainer lives, in a thread with its own sessions, whatever the others do."""
 
-    def __init__(self, engine: Engine, slot: str, every_s: float = BEAT_EVERY_S) -> None:
+    def __init__(self, engine: Engine, holder: str, every_s: float = BEAT_EVERY_S) -> None:
         self._engine = engine
-        self._slot = slot
+        self._holder = holder
         self._every_s = every_s
         self._lock = threading.Lock()
         self._run: StoredRun | None = None
@@ -109,8 +138,8 @@ class Pulse:
             run, doing = self._run, self.doing
         try:
             with session_scope(self._engine, write=True) as session:
-                note_trainer(session, self._slot, doing, datetime.now(UTC))
-                beaten = beat_run(session, run.id, self._slot) if run else None
+                note_trainer(session, self._holder, doing, datetime.now(UTC))
+                beaten = beat_run(session, run.id, self._holder) if run else None
         except LostRun:
             beaten = None
         with self._lock:

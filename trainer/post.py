@@ -64,7 +64,7 @@ class Post:
 
     def watch(self, *, once: bool = False) -> None:
         """Until stopped; with ``once`` until there is nothing (more) to do."""
-        pulse = Pulse(self._bench.engine, self._bench.slot)
+        pulse = Pulse(self._bench.engine, self._bench.holder)
         try:
             self._try(self._sweep)
             while not self._stop.is_set():
@@ -72,13 +72,13 @@ class Post:
                 if run is not None:
                     self._try_to_carry_on(run, pulse)
                 elif once:
-                    return
+                    break
                 else:
                     self._bench.team.share(None)
                     self._stop.wait(LOOK_EVERY_S)
+            self._bench.team.share(END)  # not after an error: the others may be in the middle of a step
         finally:
             pulse.stop()
-            self._bench.team.share(END)
 
     def find_work(self) -> StoredRun | None:
         """The open run, now held; None where there is none, or another trainer is at it."""
@@ -89,10 +89,10 @@ class Post:
             self._request_if_due()
             with session_scope(bench.engine) as session:
                 run = find_open_run(session)
-        if run is None or (run.holder != bench.slot and not self._watcher.is_abandoned(run)):
+        if run is None or (run.holder != bench.holder and not self._watcher.is_abandoned(run)):
             return None
         with bench.writing() as session:
-            taken = take_run(session, run.id, bench.slot, run.beat)
+            taken = take_run(session, run.id, bench.holder, run.beat)
             if taken is not None and taken.state is not RunState.QUEUED:
                 add_event(session, run.id, GOES_ON, _now())
         return taken
@@ -201,7 +201,7 @@ class Lookout:
         self._stop = stop
         self._clock = clock
         self._looked = float("-inf")
-        self._is_paused = False
+        self._is_paused = self._was_left_paused()
 
     def __call__(self) -> Word:
         try:
@@ -211,18 +211,25 @@ class Lookout:
             return Word.LOST
         if self._stop.is_set():
             return Word.STOP
-        if self._bench.device == "cpu" and self._clock() - self._looked >= PAUSE_CHECK_S:
+        must_look = self._bench.device == "cpu" or self._is_paused
+        if must_look and self._clock() - self._looked >= PAUSE_CHECK_S:
             self._looked = self._clock()
             self._look_for_scorings()
         return Word.WAIT if self._is_paused else Word.GO
 
     def _look_for_scorings(self) -> None:
         with session_scope(self._bench.engine) as session:
-            must_wait = count_open_scorings(session) > 0
+            must_wait = self._bench.device == "cpu" and count_open_scorings(session) > 0
         if must_wait != self._is_paused:
             with self._bench.writing() as session:
                 add_event(session, self._run_id, {"event": "paused" if must_wait else "resumed"}, _now())
             self._is_paused = must_wait
+
+    def _was_left_paused(self) -> bool:
+        """Whether a trainer before was stopped, or fell, while this run was paused."""
+        with session_scope(self._bench.engine) as session:
+            kinds = [stored.event.get("event") for stored in list_events(session, self._run_id)]
+        return next((kind == "paused" for kind in reversed(kinds) if kind in ("paused", "resumed")), False)
 
 
 def follow(bench: Bench) -> None:

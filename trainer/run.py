@@ -27,12 +27,13 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version,
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.settings import Settings
 from trainer.attending import AttendedFinder
+from trainer.budget import keep_newest, say_left_out
 from trainer.finetune import TunePolicy, finetune, hide_paths
 from trainer.gate import judge_candidate
-from trainer.holding import Pulse
+from trainer.holding import Pulse, name_holder
 from trainer.regression import RECIPES, make_regression
 from trainer.remembered import Finder, Lazy, Remembered
-from trainer.snapshot import Plan, freeze, gather, parse_snapshot, read_snapshot
+from trainer.snapshot import Plan, count_silent, freeze, gather, list_signed_images, parse_snapshot, read_snapshot
 from trainer.statement import Statement
 from trainer.team import Team
 from trainer.weights import Weights, name_next, parse_instant
@@ -46,9 +47,7 @@ DIVERGED = (
     "The training went astray: its losses were no numbers any more. Nothing was changed. Start it again; if that "
     "happens again, look for corrections that contradict what is seen."
 )
-NOTHING = (
-    "There is nothing to learn from yet: no signed case that trains has a correction, or an area marked as reviewed."
-)
+NOTHING = "There is nothing to learn from yet: no signed case that trains has a correction, or an area marked as reviewed, tumour or non-tumour."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +63,9 @@ class Bench:
     recipes: Sequence[FieldRecipe] = RECIPES
 
     @property
-    def slot(self) -> str:
-        return self.settings.trainer_slot
+    def holder(self) -> str:
+        """The trainer's name as the one who holds a run."""
+        return name_holder(self.settings.data_dir.resolve(), self.settings.trainer_slot)
 
     @property
     def weights(self) -> Weights:
@@ -124,7 +124,7 @@ class Runner:
         shutil.rmtree(self._bench.folder_of(run.id), ignore_errors=True)
 
     def _advance(self, session: Session, run: StoredRun, state: RunState, **made: Any) -> StoredRun:
-        return advance_run(session, run.id, self._bench.slot, state, _now(), **made)
+        return advance_run(session, run.id, self._bench.holder, state, _now(), **made)
 
     def _begin(self, run: StoredRun) -> StoredRun:
         device = self._bench.device.split(":")[0]
@@ -137,10 +137,14 @@ class Runner:
         bench = self._bench
         with session_scope(bench.engine) as session:
             newest = find_newest_sign_off(session)
-            statements = gather(session)
+            gathered = gather(session)
+            statements, left_out = keep_newest(gathered, list_signed_images(session))
+            silent = count_silent(session, gathered)
             active = find_active(session)
             name = name_next(version.name for version in list_versions(session))
-        summary = summarise_statements(statements)
+        summary = summarise_statements(statements) | {"silent": silent}
+        if left_out:
+            summary["left_out"] = {side.value: n for side, n in left_out.items()}
         if not any(statement.split is Split.TRAIN for statement in statements):
             with bench.writing() as session:
                 made = {"summary": summary, "last_sign_off": newest, "error": NOTHING}
@@ -149,6 +153,8 @@ class Runner:
         plan = Plan(run.id, name, start.sha256, asdict(bench.policy))
         snapshot = bench.blobs.put(freeze(statements, plan))
         with bench.writing() as session:
+            if left_out:
+                add_event(session, run.id, {"event": "note", "text": say_left_out(left_out)}, _now())
             return self._advance(
                 session, run, RunState.TRAINING, snapshot=snapshot, start_sha256=start.sha256, summary=summary,
                 last_sign_off=newest,
@@ -207,14 +213,16 @@ class Runner:
         known = Remembered(self._open(incumbent, cached=True), answers)
         regression = make_regression(self._open(load_version(SHIPPED_WEIGHTS), cached=True), answers, bench.recipes)
         finder = self._open(candidate, cached=False)
-        verdict = judge_candidate(finder, known, examples.locked, examples.training, regression)
+        verdict = judge_candidate(
+            finder, known, examples.locked, examples.training, regression, run.summary.get("silent", 0)
+        )
         with bench.writing() as session:
-            run = beat_run(session, run.id, bench.slot)
+            run = beat_run(session, run.id, bench.holder)
             if run.is_cancelled or find_active(session) != active:
                 return self._advance(session, run, RunState.CANCELLED) if run.is_cancelled else run
             run = self._advance(session, run, verdict.state, verdict=verdict)
             if run.state is RunState.PROMOTED:
-                activate(session, candidate.sha256, bench.slot, _now(), PROMOTED, run.id)
+                activate(session, candidate.sha256, bench.settings.trainer_slot, _now(), PROMOTED, run.id)
         return run
 
     def _open(self, version: Version, *, cached: bool) -> Finder:

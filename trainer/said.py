@@ -34,7 +34,9 @@ PAINTS = (RegionLabel.TUMOUR, RegionLabel.NON_TUMOUR, RegionLabel.REVIEWED)
 
 @dataclass(frozen=True, slots=True)
 class ReviewedImage:
-    """An image of a signed case as its readers left it. ``fields``: its counted fields, None for the whole of it."""
+    """An image of a signed case as its readers left it. ``case``: the smallest of its patient's. ``fields``: its counted fields,
+    None for the whole of it.
+    """
 
     image: int
     case: int
@@ -82,15 +84,12 @@ def state_image(reviewed: ReviewedImage) -> list[Statement]:
     regions = tuple(s.edit for s in standing if isinstance(s.edit, Region))
     said = _say(reviewed, words, regions)
     fields = tuple(box for box in reviewed.fields if _holds_any(box, said.corrected))
-    is_correction = bool(len(said.corrected)) or any(
-        r.label in (RegionLabel.TUMOUR, RegionLabel.NON_TUMOUR) for r in regions
-    )
     return [
         Statement(
             reviewed.image, reviewed.case, reviewed.split, reviewed.blob, reviewed.mpp, window,
             said.nuclei.select(inside), said.by_person[inside],
             said.removed[window.holds(said.removed)], said.doubtful[window.holds(said.doubtful)],
-            tuple(r for r in regions if _touches(r, window)), fields, is_correction,
+            tuple(r for r in regions if _touches(r, window)), fields,
         )
         for window in _cut(reviewed, said, regions, fields)
         for inside in [window.holds(said.nuclei.xy)]

@@ -6,22 +6,24 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 
 from sqlalchemy.orm import Session
 
 from db.blobs import BlobStore
-from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
+from db.cases import StoredCase, StoredSignOff, list_case_records, list_images_ever, list_labels, list_sign_offs
 from db.edits import list_edits
 from db.images import StoredImage, list_case_ids, list_images_of
 from db.learning_cases import list_splits
 from db.scorings import StoredScoring, get_nuclei, list_latest_scorings
 from nucleus_app.domain.edits import STORED, SignedEdit, parse_edit
 from nucleus_app.domain.packing import unpack_nuclei
-from nucleus_app.domain.split import Split, strictest
+from nucleus_app.domain.split import Split
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from trainer.example import Example
+from trainer.patients import find_sides, group_cases
 from trainer.said import ReviewedImage, state_image
 from trainer.statement import Statement, make_example, parse_statement, statement_to_mapping
 
@@ -113,43 +115,87 @@ def gather(session: Session) -> list[Statement]:
     return found
 
 
+def list_signed_images(session: Session) -> dict[int, datetime]:
+    """When the case of each image was signed, or reopened, last."""
+    last = list_sign_offs(session, list_case_ids(session))
+    return {image.id: last[image.case_id].at for image in list_images_of(session, sorted(last))}
+
+
 def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[Statement]:
-    ids = list_case_ids(session)
-    own = list_splits(session, ids)
-    cases = list_case_records(session, sorted(own))
-    images = list_images_of(session, sorted(own))
-    sides = find_sides(own, cases, images)
+    standing = _find_standing(session)
+    cases = list_case_records(session, sorted(standing.sides))
     signed = {case_id for case_id, last in sign_offs.items() if last.is_signed}
     statements: list[Statement] = []
-    for case_id in sorted(signed & own.keys()):
-        of_case = [image for image in images if image.case_id == case_id]
-        statements += _state_case(session, cases[case_id], of_case, sides)
+    for case_id in sorted(signed & standing.sides.keys()):
+        images, patient = standing.images.get(case_id, []), standing.patients[case_id]
+        statements += _state_case(session, cases[case_id], images, patient, standing.sides[case_id])
     return statements
 
 
-def find_sides(
-    own: Mapping[int, Split], cases: Mapping[int, StoredCase], images: Sequence[StoredImage]
-) -> dict[int, Split]:
-    """The side of each image: the strictest of all cases with its case's label and of all that hold the same image, whether
-    they are signed at the moment or not.
-    """
-    by_label: dict[str, list[Split]] = defaultdict(list)
-    for case_id, split in own.items():
-        by_label[_key(cases[case_id])].append(split)
-    by_pixels: dict[str, list[Split]] = defaultdict(list)
+def count_silent(session: Session, statements: Iterable[Statement]) -> int:
+    """Patients with a signed case on the locked side of whom nothing was said at all, though it could judge."""
+    standing, last = _find_standing(session), list_sign_offs(session, list_case_ids(session))
+    speaking = {statement.case for statement in statements}
+    locked = {
+        standing.patients[case_id]
+        for case_id, side in standing.sides.items()
+        if side is Split.LOCKED and case_id in standing.images and case_id in last and last[case_id].is_signed
+    }
+    return len(locked - speaking)
+
+
+class _Standing(NamedTuple):
+    """Each case's patient, and of those that were ever signed the side and the images that teach or judge."""
+
+    patients: dict[int, int]
+    sides: dict[int, Split]
+    images: dict[int, list[StoredImage]]
+
+
+def _find_standing(session: Session) -> _Standing:
+    own, labels = list_splits(session), list_labels(session)
+    images = [image for image in list_images_of(session, sorted(labels)) if not image.is_synthetic]
+    held = list_images_ever(session)
+    patients = group_cases(_list_ties(labels, images, held))
+    by_patient = find_sides(patients, own)
+    sides = {case_id: by_patient[patients[case_id]] for case_id in own}
+    taught = _list_taught(own, images, held)
+    usable: defaultdict[int, list[StoredImage]] = defaultdict(list)
     for image in images:
-        side = strictest(by_label[_key(cases[image.case_id])])
-        for digest in {image.sha256, image.blob}:
-            by_pixels[digest].append(side)
-    return {image.id: strictest(by_pixels[image.sha256] + by_pixels[image.blob]) for image in images}
+        side = sides.get(image.case_id)
+        if side is Split.TRAIN or (side and taught.isdisjoint((image.sha256, image.blob))):
+            usable[image.case_id].append(image)
+    return _Standing(patients, sides, dict(usable))
 
 
-def _key(case: StoredCase) -> str:
-    return " ".join(case.sheet.label.casefold().split())
+def _list_ties(
+    labels: Mapping[int, str], images: Collection[StoredImage], held: Mapping[int, Collection[int]]
+) -> dict[int, set[tuple[str, str | int]]]:
+    """What each case has in common with others of its patient: its label, images that it ever held, pixels."""
+    there = {image.id for image in images}
+    ties: dict[int, set[tuple[str, str | int]]] = {}
+    for case_id, label in labels.items():
+        key = " ".join(label.casefold().split())
+        ties[case_id] = {("image", image_id) for image_id in there.intersection(held.get(case_id, ()))} | (
+            {("label", key)} if key else set()
+        )
+    for image in images:
+        ties[image.case_id] |= {("image", image.id), ("pixels", image.sha256), ("pixels", image.blob)}
+    return ties
+
+
+def _list_taught(
+    own: Mapping[int, Split], images: Iterable[StoredImage], held: Mapping[int, Collection[int]]
+) -> set[str]:
+    """Files and pixels that may have taught already, whatever side their patient came to stand on since: they judge nobody."""
+    training = {case_id for case_id, split in own.items() if split is Split.TRAIN}
+    ever = {image_id for case_id in training for image_id in held.get(case_id, ())}
+    found = [image for image in images if image.case_id in training or image.id in ever]
+    return {digest for image in found for digest in (image.sha256, image.blob)}
 
 
 def _state_case(
-    session: Session, case: StoredCase, images: Sequence[StoredImage], sides: Mapping[int, Split]
+    session: Session, case: StoredCase, images: Sequence[StoredImage], patient: int, split: Split
 ) -> list[Statement]:
     counted = {field.image for field in case.sheet.fields}
     scorings = list_latest_scorings(session, [image.id for image in images if image.id in counted])
@@ -157,22 +203,19 @@ def _state_case(
     for image in images:
         scoring = scorings.get(image.id)
         if scoring is not None and scoring.version is not None and not scoring.is_refused:
-            said += state_image(_open(session, case, image, scoring, sides[image.id]))
-    if not any(statement.is_correction for statement in said):
-        # The network's own answers teach it nothing; a person who looked and found them right judges with them.
-        said = [statement for statement in said if statement.split is Split.LOCKED]
+            said += state_image(_open(session, case, image, scoring, patient, split))
     return said
 
 
 def _open(
-    session: Session, case: StoredCase, image: StoredImage, scoring: StoredScoring, split: Split
+    session: Session, case: StoredCase, image: StoredImage, scoring: StoredScoring, patient: int, split: Split
 ) -> ReviewedImage:
     edits = [
         SignedEdit(logged.client, logged.seq, logged.author, parse_edit(logged.op, STORED))
         for logged in list_edits(session, scoring.id, 0)
     ]
     return ReviewedImage(
-        image.id, case.id, split, image.blob, scoring.pixel_size.mpp, (image.width_px, image.height_px),
+        image.id, patient, split, image.blob, scoring.pixel_size.mpp, (image.width_px, image.height_px),
         unpack_nuclei(get_nuclei(session, scoring.id)), scoring.version.thresholds if scoring.version else (), edits,
         tuple(field.box for field in case.sheet.fields if field.image == image.id),
     )  # fmt: skip

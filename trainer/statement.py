@@ -49,7 +49,7 @@ class Statement:
     """As :class:`Example`, but in the image's pixels, and with regions instead of masks.
 
     ``blob`` names the pixels of the whole image. ``regions``: painted ones in order, of both layers. ``fields``: counted
-    fields in which a person corrected something; None is the whole image. ``is_correction``: a person did more than look.
+    fields in which a person corrected something; None is the whole image.
     """
 
     image: int
@@ -64,7 +64,6 @@ class Statement:
     doubtful: Points
     regions: tuple[Region, ...]
     fields: tuple[FieldBox | None, ...]
-    is_correction: bool
 
     @property
     def name(self) -> str:
@@ -73,7 +72,7 @@ class Statement:
 
 
 def make_example(statement: Statement, rgb: Rgb) -> Example:
-    """``rgb``: the whole image."""
+    """``rgb``: the whole image, of which nothing is held on to."""
     left, top, width, height = window = statement.window
     corner = np.array([left, top], np.float32)
     reviewed = np.zeros((height, width), np.bool_)
@@ -89,7 +88,7 @@ def make_example(statement: Statement, rgb: Rgb) -> Example:
     nuclei = statement.nuclei
     return Example(
         statement.name, statement.image, statement.case,
-        np.ascontiguousarray(rgb[top : top + height, left : left + width]), statement.mpp,
+        rgb[top : top + height, left : left + width].copy(), statement.mpp,
         Nuclei(nuclei.xy - corner, nuclei.classes, nuclei.scores), statement.by_person,
         statement.removed - corner, statement.doubtful - corner,
         reviewed & ~excluded, signed, excluded, tissue, left, top,
@@ -173,7 +172,6 @@ def statement_to_mapping(statement: Statement) -> dict[str, Any]:
         "doubtful": _round(statement.doubtful, 2),
         "regions": [edit_to_mapping(region) for region in statement.regions],
         "fields": [box and list(box) for box in statement.fields],
-        "is_correction": statement.is_correction,
     }
 
 
@@ -189,7 +187,7 @@ def parse_statement(mapping: dict[str, Any]) -> Statement:
         mapping["image"], mapping["case"], Split(mapping["split"]), mapping["blob"], mapping["mpp"],
         Window(*mapping["window"]), nuclei, by_person, _to_points(mapping["removed"]), _to_points(mapping["doubtful"]),
         tuple(region for region in regions if isinstance(region, Region)),
-        tuple(None if box is None else FieldBox(*box) for box in mapping["fields"]), mapping["is_correction"],
+        tuple(None if box is None else FieldBox(*box) for box in mapping["fields"]),
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ def run_watch(settings: Settings, policy: TunePolicy, *, once: bool, until_stdin
     if team.is_lead:
         migrate(engine)
     bench = Bench(settings, engine, BlobStore(settings.blob_store_url), policy, device, team)
-    logger.info("trainer %s watches, on %s, process %d of %d", bench.slot, device, team.rank + 1, team.size)
+    logger.info("trainer %s watches, on %s, process %d of %d", bench.holder, device, team.rank + 1, team.size)
     if team.is_lead:
         Post(bench, stop).watch(once=once)
     else:

@@ -48,8 +48,8 @@ def _say_index(judged: Sequence[Judged]) -> list[str]:
     return [f"is off by {after:.1f} instead of {before:.1f} percentage points in the index"]
 
 
-def say_evidence(cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int) -> str:
-    """What is missing to decide; nothing where there is enough."""
+def say_evidence(cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int, silent: int = 0) -> str:
+    """What is missing to decide; nothing where there is enough. ``silent``: locked cases in which nobody said anything."""
     missing = []
     if cases < fewest_cases:
         more = fewest_cases - cases
@@ -62,7 +62,11 @@ def say_evidence(cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int)
     if not missing:
         return ""
     there = f"{_count(cases, 'locked case')} with {nuclei} nuclei"
-    return f"Not enough evidence to decide whether it is better: there is only {there}; needed are {' and '.join(missing)}."
+    told = f"Not enough evidence to decide whether it is better: there is only {there}; needed are {' and '.join(missing)}."
+    if not silent:
+        return told
+    holds = f"{_count(silent, 'other locked case')} {'holds' if silent == 1 else 'hold'}"
+    return f"{told} {holds} neither a correction nor an area marked as reviewed: reopen, review and sign to judge with more."
 
 
 def _count(n: int, what: str) -> str:

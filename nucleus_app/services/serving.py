@@ -42,7 +42,7 @@ class Shelf:
         with session_scope(self._workplace.engine) as session:
             active = find_active(session)
         if active is None:
-            self._current = self._open(self._get_base_sha256())
+            self._current = self._open_base()
         elif self._current is None or self._current.version.sha256 != active.sha256:
             self._current = self._swap(active)
         return self._current
@@ -89,6 +89,11 @@ class Shelf:
             slot = self._workplace.settings.worker_slot
             activate(session, active.sha256, slot, datetime.now(UTC), reason, active.run_id)
 
+    def _open_base(self) -> Predictor:
+        if self._base_sha256 not in self._opened:
+            self._base_sha256 = None  # its file may be another since it was read
+        return self._open(self._get_base_sha256())
+
     def _open(self, sha256: str) -> Predictor:
         predictor = self._opened.get(sha256)
         if predictor is None:
@@ -103,7 +108,10 @@ class Shelf:
     def _load(self, sha256: str) -> Version:
         """A version by the SHA-256 of its file: the base's own file, what was fetched before, else its blob."""
         if sha256 == self._find_base_sha256():
-            return load_version(find_base_path(self._workplace.settings))
+            base = load_version(find_base_path(self._workplace.settings))
+            if base.sha256 == sha256:
+                return base
+            self._base_sha256 = None  # another file lies there now: the next who asks for the base gets that one
         path = self._workplace.settings.data_dir / NETWORKS / f"{sha256}.safetensors"
         try:
             version = load_version(path)

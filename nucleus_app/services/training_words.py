@@ -21,7 +21,7 @@ OVER = {
     RunState.PROMOTED: "Put in service.",
     RunState.REJECTED: "Not put in service.",
     RunState.UNDECIDED: "Not enough evidence to put it in service.",
-    RunState.NOTHING: "There was nothing to learn from: no signed case has corrections or a reviewed area.",
+    RunState.NOTHING: "There was nothing to learn from: no signed case that trains has a correction or a painted area.",
     RunState.FAILED: "Failed. The log of the trainer has the details.",
     RunState.CANCELLED: "Cancelled before it was done.",
 }

@@ -21,10 +21,12 @@ THRESHOLDS = (0.4, 0.4, 0.4)
 SIZE = PixelSize(0.5, "synthetic field")
 
 
-def seed_case(workplace: Workplace, rgb: Rgb, candidates: Nuclei, label: str) -> int:
-    """An image of 0.5 µm/px with a finished scoring that holds exactly these candidates; returns the image's id."""
+def seed_case(workplace: Workplace, rgb: Rgb, candidates: Nuclei, label: str, *, is_synthetic: bool = True) -> int:
+    """An image of 0.5 µm/px with a finished scoring that holds exactly these candidates; returns the image's id. What is
+    synthetic teaches nothing.
+    """
     blob = workplace.blobs.put(encode_png(rgb))
-    new = NewImage(blob, blob, label, "synthetic", rgb.shape[1], rgb.shape[0], SIZE, (), is_synthetic=True)
+    new = NewImage(blob, blob, label, "synthetic", rgb.shape[1], rgb.shape[0], SIZE, (), is_synthetic)
     with session_scope(workplace.engine, write=True) as session:
         image = add_image(session, new, datetime.now(UTC))
     seed_scoring(workplace, image.id, candidates)

@@ -75,7 +75,7 @@ def sign_corrected(workplace: Workplace, predictor: Predictor, field: LabelledIm
     """A case as the shipped network scored it, corrected to the truth and signed."""
     version, now = predictor.version, datetime.now(UTC)
     candidates = predictor.with_lower_thresholds(CANDIDATE_SHARE).find(field.rgb, field.mpp)
-    image_id = seed_case(workplace, field.rgb, candidates, field.name)
+    image_id = seed_case(workplace, field.rgb, candidates, field.name, is_synthetic=False)
     used = VersionUsed(version.name, version.sha256, version.thresholds.per_class, __version__, version.confidence)
     pairs = match_points(field.nuclei.xy, candidates.xy, REACH_PX)
     wrong = np.setdiff1d(np.flatnonzero(candidates.reach(version.thresholds.per_class)), pairs.found)

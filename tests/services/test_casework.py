@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from db.edits import StoredReview
 from db.engine import session_scope
@@ -266,6 +267,14 @@ def test_a_case_teaches_from_its_first_signature_on_and_stays_on_its_side(case: 
     case.reviews.take_edits(scoring_id, body(reclass(0, c=1)))
     case.sign()
     assert sides() == first
+
+
+def test_a_case_of_nothing_but_fields_that_the_app_drew_takes_no_side(case: Folder) -> None:
+    with session_scope(case.workplace.engine, write=True) as session:
+        session.execute(text("UPDATE image SET is_synthetic = true"))
+    case.sign()
+    with session_scope(case.workplace.engine) as session:
+        assert list_splits(session) == {}
 
 
 def reopen_twice(case: Folder) -> None:

@@ -223,3 +223,19 @@ def test_no_weights_at_all_are_named(workplace: Workplace, tmp_path: Path) -> No
     lost = replace(workplace, settings=replace(workplace.settings, weights=str(tmp_path / "lost")))
     with pytest.raises(CheckpointError, match="there is no weight file"):
         open_shelf(lost).get_current()
+
+
+def test_weights_that_were_exchanged_after_they_were_read_are_served_by_their_own_name(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    file = Path(workplace.settings.weights)
+    old, other = load_version(file).sha256, draw_version(tmp_path, 2)
+    opened, reading = open_shelf(workplace), open_shelf(workplace)
+    assert opened.get_current().version.sha256 == old
+    with pytest.raises(CheckpointError):
+        reading.get("f" * 64)  # it has read what the base is, and opened nothing
+    file.write_bytes(other.read_bytes())
+    with pytest.raises(CheckpointError):
+        reading.get(old)
+    assert reading.get_current().version.sha256 == load_version(other).sha256
+    assert opened.get_current().version.sha256 == old  # what is open goes on

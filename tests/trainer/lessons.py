@@ -43,6 +43,7 @@ class NewCase:
     boxes: tuple[FieldBox | None, ...] = (None,)
     oddities: tuple[Oddity, ...] = ()
     sha256: str = ""
+    is_synthetic: bool = False
 
 
 def add_case(workplace: Workplace, new: NewCase, *, signed: bool = True) -> tuple[int, int]:
@@ -52,7 +53,8 @@ def add_case(workplace: Workplace, new: NewCase, *, signed: bool = True) -> tupl
     height, width = rgb.shape[:2]
     size = PixelSize(new.mpp, "test")
     with session_scope(workplace.engine, write=True) as session:
-        image = add_image(session, NewImage(new.sha256 or blob, blob, "x", "PNG", width, height, size, (), True), NOW)
+        taken = NewImage(new.sha256 or blob, blob, "x", "PNG", width, height, size, (), new.is_synthetic)
+        image = add_image(session, taken, NOW)
         case = get_case_record(session, image.case_id)
         fields = tuple(FieldPlan(n, image.id, box=box) for n, box in enumerate(new.boxes, 1))
         change_sheet(session, case.id, replace(case.sheet, label=new.label or case.sheet.label, fields=fields), "", NOW)

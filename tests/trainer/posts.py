@@ -105,4 +105,4 @@ class StillPulse(Pulse):
     """One that beats only when a test says so."""
 
     def __init__(self, bench: Bench) -> None:
-        super().__init__(bench.engine, bench.slot, every_s=3600.0)
+        super().__init__(bench.engine, bench.holder, every_s=3600.0)

@@ -179,6 +179,16 @@ def test_too_little_evidence_decides_nothing_and_says_what_is_missing(
     assert said in verdict.reasons[0]
 
 
+def test_locked_cases_that_hold_nothing_to_judge_with_are_said(fake: Fakes) -> None:
+    nowhere = np.zeros_like(LOCKED[0].reviewed)
+    painted_only = replace(LOCKED[7], reviewed=nowhere, signed=nowhere)
+    locked = [LOCKED[0], painted_only]
+    verdict = judge_candidate(fake(missing(0.0)), fake(missing(0.5)), locked, LESSONS, NOTHING, 2)
+    assert "3 other locked cases hold neither a correction nor an area marked as reviewed" in verdict.sentence
+    verdict = judge_candidate(fake(missing(0.0)), fake(missing(0.5)), locked, LESSONS, NOTHING)
+    assert "1 other locked case holds neither" in verdict.sentence
+
+
 def test_it_is_judged_only_where_somebody_looked_and_not_at_doubtful_places(fake: Fakes) -> None:
     left = np.zeros((SIDE, SIDE), np.bool_)
     left[:, : SIDE // 2] = True
@@ -282,9 +292,21 @@ def test_a_network_that_forgot_other_labs_is_rejected(shipped: Predictor, regres
 
 def test_small_losses_do_not_add_up(shipped: Predictor, regression_dir: Path) -> None:
     regression = make_regression(shipped, regression_dir, FEW)
-    worn = shipped.with_thresholds((0.75, 0.75, 0.75))
-    reasons = judge_candidate(worn, worn, [], [], regression).reasons
+    worn, more = shipped.with_thresholds((0.75, 0.75, 0.75)), shipped.with_thresholds((0.76, 0.76, 0.76))
+    reasons = judge_candidate(more, worn, [], [], regression).reasons
     assert any("that of the shipped network" in reason for reason in reasons)
+    assert any("Under other labs' stains" in reason for reason in reasons)
+
+
+def test_a_version_in_service_that_lost_much_already_can_have_a_successor(
+    shipped: Predictor, regression_dir: Path
+) -> None:
+    regression = make_regression(shipped, regression_dir, FEW)
+    worn, less = shipped.with_thresholds((0.75, 0.75, 0.75)), shipped.with_thresholds((0.74, 0.74, 0.74))
+    for successor in (worn, less):
+        reasons = " ".join(judge_candidate(successor, worn, [], [], regression).reasons)
+        assert "that of the shipped network" not in reasons
+        assert "Under other labs' stains" not in reasons
 
 
 def test_the_regression_set_is_the_same_whether_drawn_or_remembered(

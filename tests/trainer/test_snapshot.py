@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from db.cases import FrozenReport, add_reopening, add_sign_off, get_case_record
 from db.engine import session_scope
+from db.learning_cases import learn_from
 from nucleus_app.domain.edits import Brush, Polygon
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.domain.oddities import Oddity
@@ -14,12 +16,13 @@ from nucleus_app.domain.regions import find_inside
 from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.domain.split import BLOCK, Split, assign_split
 from nucleus_app.errors import NotFound, NucleusAppError
+from nucleus_app.services.sheets import move_images, split_image
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import reclass
-from tests.trainer.lessons import NewCase, add_case, noise, rectangle, region, reopen, sign
+from tests.trainer.lessons import NOW, NewCase, add_case, noise, rectangle, region, reopen, sign
 from trainer.dataset import NON_TUMOUR, TUMOUR
 from trainer.example import Example
-from trainer.snapshot import Plan, Snapshot, freeze, gather, read_snapshot
+from trainer.snapshot import Plan, Snapshot, count_silent, freeze, gather, read_snapshot
 from trainer.statement import Statement, Window, make_example, paint
 
 PLAN = Plan(3, "lab-1", "a" * 64, {"steps": 4})
@@ -76,7 +79,7 @@ def test_corrections_that_stand_say_who_is_there_and_by_whom(workplace: Workplac
 
 
 def test_an_undone_correction_says_nothing_until_it_is_redone(workplace: Workplace) -> None:
-    add_case(workplace, NewCase([reclass(0, c=1), {"op": "undo", "edit": "c:1"}]))
+    add_case(workplace, NewCase([reclass(0, c=1), {"op": "undo", "edit": "c:1"}], rgb=noise(seed=1)))
     assert statements_of(workplace) == []
     example = example_of(workplace, reclass(0, c=1), {"op": "undo", "edit": "c:1"}, {"op": "redo", "edit": "c:1"})
     assert nuclei_of(example)[10.0, 10.0] == (1, True)
@@ -141,20 +144,43 @@ def test_a_counted_field_teaches_only_where_a_person_corrected_something(workpla
 
 
 def test_images_that_are_not_counted_or_refused_and_open_cases_teach_nothing(workplace: Workplace) -> None:
-    add_case(workplace, NewCase([FIELD], boxes=()))
-    add_case(workplace, NewCase([FIELD], oddities=(Oddity.DARK,)))
-    add_case(workplace, NewCase([FIELD]), signed=False)
+    add_case(workplace, NewCase([FIELD], boxes=(), rgb=noise(seed=1)))
+    add_case(workplace, NewCase([FIELD], oddities=(Oddity.DARK,), rgb=noise(seed=2)))
+    add_case(workplace, NewCase([FIELD], rgb=noise(seed=3)), signed=False)
     case, _ = add_case(workplace, NewCase([FIELD]))
     assert len(statements_of(workplace)) == 1
     reopen(workplace, case)
     assert statements_of(workplace) == []
 
 
-def test_who_only_agreed_with_the_network_can_judge_but_not_teach(workplace: Workplace) -> None:
+def test_fields_that_the_app_drew_neither_teach_nor_make_two_cases_one_patient(workplace: Workplace) -> None:
+    drawn = [add_case(workplace, NewCase([FIELD], is_synthetic=True))[0] for _ in BLOCK]
+    assert statements_of(workplace) == []
+    for n, case in enumerate(drawn):
+        _, image = add_case(workplace, NewCase([FIELD], rgb=noise(seed=10 + n)), signed=False)
+        reopen(workplace, case)
+        move_to(workplace, case, image)
+        sign_again(workplace, case)
+    snapshot = read_back(workplace)
+    assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (2, 1, 1)
+
+
+def test_who_looked_and_found_the_network_right_teaches_and_judges(workplace: Workplace) -> None:
     sides = [add_and_side(workplace, rectangle("reviewed", 0, 0, 40, 40), seed=n) for n in range(len(BLOCK))]
     assert [assign_split(n) for n in range(4)] == sides
     snapshot = read_back(workplace)
-    assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (0, 0, 1)
+    assert (len(snapshot.training), len(snapshot.validation), len(snapshot.locked)) == (2, 1, 1)
+
+
+def test_locked_cases_of_which_nobody_said_anything_are_counted(workplace: Workplace) -> None:
+    for n in range(8):
+        add_and_side(workplace, seed=n)
+    with session_scope(workplace.engine) as session:
+        assert count_silent(session, gather(session)) == 2
+    for n in range(8, 12):
+        add_and_side(workplace, FIELD, seed=n)
+    with session_scope(workplace.engine) as session:
+        assert count_silent(session, gather(session)) == 2
 
 
 def add_and_side(workplace: Workplace, *edits: Any, seed: int, **case: Any) -> Split:
@@ -167,20 +193,81 @@ def test_a_patient_and_an_image_stand_on_one_side_only_the_strictest(workplace: 
         add_and_side(workplace, FIELD, seed=n)
     before = read_back(workplace)
     assert (len(before.training), len(before.validation), len(before.locked)) == (4, 2, 2)
-    for n in range(8, 12):
-        add_and_side(workplace, FIELD, seed=n, label="  Patient  X" if n % 2 else "patient x")
+    sides = [
+        add_and_side(workplace, FIELD, seed=n, label="  Patient  X" if n % 2 else "patient x") for n in range(8, 12)
+    ]
+    assert set(sides) == set(Split)
     for _ in range(4):
         add_and_side(workplace, FIELD, seed=99)
     after = read_back(workplace)
-    assert len(after.training) == len(before.training)
-    assert len(after.locked) == len(before.locked) + 8
+    assert (len(after.training), len(after.validation)) == (4, 2)
+    new = after.locked[2:]
+    assert len(new) == 2  # what may have taught in a training case, and the image that stands in one too, do not judge
+    assert {example.case for example in new} == {9}  # one patient
 
 
-def test_a_reopened_locked_case_still_keeps_its_image_from_training(workplace: Workplace) -> None:
-    cases = [add_case(workplace, NewCase([FIELD], rgb=noise(seed=7)))[0] for _ in BLOCK]
+def test_a_reopened_locked_case_still_keeps_its_patient_from_training(workplace: Workplace) -> None:
+    cases = [add_case(workplace, NewCase([FIELD], rgb=noise(seed=n), label="X"))[0] for n in range(4)]
     reopen(workplace, cases[[assign_split(n) for n in range(4)].index(Split.LOCKED)])
     snapshot = read_back(workplace)
-    assert (len(snapshot.training), len(snapshot.locked)) == (0, 3)
+    assert (len(snapshot.training), len(snapshot.locked)) == (0, 1)  # what would have validated
+
+
+def sign_one_of_each_side(workplace: Workplace) -> dict[Split, tuple[int, int]]:
+    """The last case and image of each side, and nothing else."""
+    return {assign_split(n): add_case(workplace, NewCase([FIELD], rgb=noise(seed=n))) for n in range(4)}
+
+
+def move_to(workplace: Workplace, target: int, image: int) -> None:
+    with session_scope(workplace.engine) as session:
+        rev = get_case_record(session, target).rev
+    move_images(workplace, target, rev, "Dr. A", [image])
+
+
+def test_a_training_case_whose_image_moved_to_a_locked_one_never_trains_again(workplace: Workplace) -> None:
+    cases = sign_one_of_each_side(workplace)
+    locked, _ = cases[Split.LOCKED]
+    training, moved = cases[Split.TRAIN]
+    assert len(read_back(workplace).training) == 2
+    reopen(workplace, training)
+    reopen(workplace, locked)
+    move_to(workplace, locked, moved)
+    sign_again(workplace, locked)
+    snapshot = read_back(workplace)
+    assert len(snapshot.training) == 1
+    assert [example.image for example in snapshot.locked] == [cases[Split.LOCKED][1]]  # not the one that taught
+    move_to_new_case(workplace, locked, moved)
+    assert [example.image for example in read_back(workplace).locked] == [cases[Split.LOCKED][1]]
+    assert len(read_back(workplace).training) == 1
+
+
+def test_an_image_that_left_a_locked_case_never_trains(workplace: Workplace) -> None:
+    cases = sign_one_of_each_side(workplace)
+    (locked, moved), (training, own) = cases[Split.LOCKED], cases[Split.TRAIN]
+    reopen(workplace, training)
+    reopen(workplace, locked)
+    move_to(workplace, training, moved)
+    sign_again(workplace, training)
+    snapshot = read_back(workplace)  # the locked case is empty, and the patient is locked all the same
+    assert {example.image for example in snapshot.training}.isdisjoint({moved, own})
+    assert snapshot.locked == ()
+
+
+def sign_again(workplace: Workplace, case: int) -> None:
+    with session_scope(workplace.engine, write=True) as session:
+        add_sign_off(session, case, 2, "Dr. A", NOW, FrozenReport("f" * 64, "10 %", None))
+
+
+def move_to_new_case(workplace: Workplace, source: int, image: int) -> None:
+    with session_scope(workplace.engine, write=True) as session:
+        add_reopening(session, source, 3, "Dr. A", "why", NOW)
+    with session_scope(workplace.engine) as session:
+        rev = get_case_record(session, source).rev
+    new = split_image(workplace, source, rev, "Dr. A", image)
+    with session_scope(workplace.engine, write=True) as session:
+        for case in (source, new):
+            add_sign_off(session, case, 3, "Dr. A", NOW, FrozenReport("f" * 64, "10 %", None))
+        learn_from(session, new, NOW)
 
 
 def test_what_was_frozen_is_read_back_as_the_same_examples(workplace: Workplace) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from datetime import time as time_of_day
+from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from db.engine import session_scope
-from db.runs import beat_run, find_open_run, list_runs, list_trainers, take_run
+from db.runs import add_event, beat_run, find_open_run, list_runs, list_trainers, take_run
 from db.versions import list_versions
 from nucleus_app.domain.learning import RunState, Trigger
 from nucleus_app.errors import LostRun
@@ -18,7 +21,7 @@ from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.settings import Settings
 from tests.conftest import OpenWorkplace
-from tests.trainer.lessons import NewCase, add_case, add_drawn_cases, reopen, sign
+from tests.trainer.lessons import NOW, NewCase, add_case, add_drawn_cases, reopen, sign
 from tests.trainer.posts import (
     PROMOTION,
     FakeTuning,
@@ -31,14 +34,15 @@ from tests.trainer.posts import (
 )
 from trainer import run as run_module
 from trainer.attending import Word
-from trainer.holding import Watcher, take_slot
-from trainer.post import MAX_RECOVERIES, WAS_STOPPED, Lookout, Post
+from trainer.holding import Watcher, name_holder, take_slot
+from trainer.post import END, MAX_RECOVERIES, WAS_STOPPED, Lookout, Post
 from trainer.run import Bench
 from trainer.schedule import is_allowed
 from trainer.team import Team
 from trainer.watch import choose_device
 
 PATIENCE_S = 120
+T = TypeVar("T")
 NOON = time_of_day(12)
 EDIT = {"op": "class", "ids": [0], "c": 1}
 
@@ -67,7 +71,8 @@ def test_a_run_begins_by_itself_once_enough_fields_are_newly_signed(workplace: W
     assert look(workplace, tiny, time_of_day(5, 59), train_hours="20-6")
     with session_scope(workplace.engine) as session:
         run = find_open_run(session)
-    assert (run.trigger, run.last_sign_off, run.holder) == (Trigger.FIELDS, 2, "trainer-1")
+    assert (run.trigger, run.last_sign_off) == (Trigger.FIELDS, 2)
+    assert run.holder == make_bench(workplace, tiny).holder
     reopen(workplace, first)
 
 
@@ -136,7 +141,7 @@ def test_a_run_whose_beat_stands_still_for_a_minute_of_the_own_clock_is_taken_ov
     now[0] = 1120.9
     assert post.find_work() is None
     now[0] = 1121.0
-    assert post.find_work().holder == "trainer-2"
+    assert post.find_work().holder == bench.holder
     with pytest.raises(LostRun):
         beat(workplace, "gone")
 
@@ -146,10 +151,36 @@ def test_who_is_started_again_in_the_same_slot_goes_on_at_once(
 ) -> None:
     add_drawn_cases(workplace, 2)
     ask_for_run(workplace)
-    hold(workplace, "trainer-1")
-    watch_once(make_bench(workplace, tiny))
+    bench = make_bench(workplace, tiny)
+    hold(workplace, bench.holder)
+    name_holder.cache_clear()  # as in a new process
+    watch_once(bench)
     assert run_of(workplace).state is RunState.PROMOTED
     assert tuned.calls == 1
+
+
+def test_a_trainer_on_another_machine_in_a_slot_of_the_same_name_is_another_holder(
+    workplace: Workplace, tiny: Version, tmp_path: Path
+) -> None:
+    ask_for_run(workplace)
+    bench = make_bench(workplace, tiny)
+    hold(workplace, bench.holder)
+    elsewhere = replace(bench, settings=replace(bench.settings, data_dir=tmp_path / "elsewhere"))
+    assert elsewhere.holder.startswith("trainer-1-")
+    assert elsewhere.holder != bench.holder
+    assert Post(elsewhere, threading.Event()).find_work() is None
+    assert run_of(workplace).holder == bench.holder
+
+
+def test_a_holder_keeps_its_name_also_when_several_ask_at_once_and_gets_another_when_it_was_damaged(
+    tmp_path: Path,
+) -> None:
+    ask = name_holder.__wrapped__
+    with ThreadPoolExecutor(8) as pool:
+        (name,) = set(pool.map(lambda _: ask(tmp_path / "new", "gpu"), range(8)))
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["gpu.id"]
+    (tmp_path / "new/gpu.id").write_bytes(b"\xff")
+    assert ask(tmp_path / "new", "gpu") not in (name, "gpu-")
 
 
 def test_who_is_told_to_stop_leaves_the_run_open_and_goes_on_later(
@@ -214,6 +245,50 @@ def test_a_pulse_tells_of_a_lost_run_a_cancelled_one_and_what_the_trainer_does(
     lookout = Lookout(bench, 1, pulse, threading.Event())
     assert lookout() is Word.LOST
     pulse.stop()
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_run_that_was_left_paused_says_that_it_goes_on_after_a_restart(
+    workplace: Workplace, tiny: Version, device: str
+) -> None:
+    ask_for_run(workplace)
+    bench = make_bench(workplace, tiny, device=device)
+    pulse = StillPulse(bench)
+    with session_scope(workplace.engine, write=True) as session:
+        add_event(session, 1, {"event": "paused"}, NOW)
+    for _ in range(2):  # only once
+        assert Lookout(bench, 1, pulse, threading.Event())() is Word.GO
+    pulse.stop()
+    assert events_of(workplace) == [{"event": "paused"}, {"event": "resumed"}]
+
+
+class ListeningTeam(Team):
+    """Notes what the lead shares."""
+
+    def __init__(self) -> None:
+        super().__init__(0, 1)
+        self.heard: list[object] = []
+
+    def share(self, value: T) -> T:
+        self.heard.append(value)
+        return value
+
+
+def test_a_lead_says_that_it_leaves_only_when_nobody_waits_in_the_middle_of_a_step(
+    workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    team = ListeningTeam()
+    watch_once(make_bench(workplace, tiny, team=team))
+    assert team.heard == [END]
+    team.heard.clear()
+
+    def fail(self: Post) -> None:
+        raise RuntimeError("a step went wrong")
+
+    monkeypatch.setattr(Post, "find_work", fail)
+    with pytest.raises(RuntimeError):
+        watch_once(make_bench(workplace, tiny, team=team))
+    assert team.heard == []
 
 
 @pytest.fixture

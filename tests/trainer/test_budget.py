@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import numpy as np
+import pytest
+
+from db.engine import session_scope
+from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.split import Split
+from nucleus_app.kinet.checkpoint import Version
+from nucleus_app.services.workplace import Workplace
+from tests.trainer.lessons import NOW, add_drawn_cases
+from tests.trainer.posts import FakeTuning, ask_for_run, events_of, make_bench, run_of, watch_once
+from trainer import budget
+from trainer import run as run_module
+from trainer.budget import keep_newest
+from trainer.snapshot import list_signed_images, parse_snapshot
+from trainer.statement import Statement, Window, make_example
+
+NO_POINTS = np.empty((0, 2), np.float32)
+SMALL = {Split.TRAIN: 0.6, Split.VALIDATION: 0.3, Split.LOCKED: 0.3}
+
+
+def part(image: int, side: Split = Split.TRAIN, *, width: int = 500, height: int = 400, top: int = 0) -> Statement:
+    window = Window(0, top, width, height)
+    return Statement(
+        image, image, side, "b", 0.5, window, Nuclei.from_arrays(NO_POINTS, [], []), np.zeros(0, np.bool_), NO_POINTS,
+        NO_POINTS, (), (None,),
+    )  # fmt: skip
+
+
+def signed_in_order(*images: int) -> dict[int, datetime]:
+    return {image: NOW + timedelta(hours=n) for n, image in enumerate(images)}
+
+
+def test_where_everything_fits_nothing_is_left_out() -> None:
+    statements = [part(1), part(2), part(3, Split.LOCKED)]
+    assert keep_newest(statements, signed_in_order(1, 2, 3), SMALL) == (statements, {})
+
+
+def test_what_was_signed_last_comes_first_on_each_side_and_all_parts_of_an_image_stay_together() -> None:
+    statements = [part(1), part(2), part(2, top=400), part(3), part(4, Split.LOCKED), part(5, Split.LOCKED)]
+    kept, left_out = keep_newest(statements, signed_in_order(3, 1, 2, 5, 4), SMALL)
+    assert [s.image for s in kept] == [1, 2, 2, 4]
+    assert left_out == {Split.TRAIN: 1, Split.LOCKED: 1}
+
+
+def test_an_image_that_does_not_fit_leaves_room_for_others_and_alone_is_kept_all_the_same() -> None:
+    large = part(2, width=5000)
+    kept, left_out = keep_newest([part(1), large], signed_in_order(1, 2), SMALL)
+    assert ([s.image for s in kept], left_out) == ([1], {Split.TRAIN: 1})
+    kept, left_out = keep_newest([large], signed_in_order(2), SMALL)
+    assert ([s.image for s in kept], left_out) == ([2], {})
+
+
+def test_an_example_does_not_keep_the_whole_slide_in_memory() -> None:
+    slide = np.zeros((900, 500, 3), np.uint8)
+    example = make_example(part(1, top=400), slide)  # as wide as the slide: a view would be contiguous
+    assert not np.shares_memory(example.rgb, slide)
+
+
+def test_a_run_says_what_it_left_out(workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(budget.MEGAPIXELS, Split.TRAIN, 0.01)  # one drawn field
+    monkeypatch.setattr(run_module, "finetune", FakeTuning())
+    add_drawn_cases(workplace, 4)
+    ask_for_run(workplace)
+    watch_once(make_bench(workplace, tiny))
+    run = run_of(workplace)
+    assert (run.summary["train"]["fields"], run.summary["left_out"]) == (1, {"train": 1})
+    notes = [event["text"] for event in events_of(workplace) if event["event"] == "note"]
+    assert any("1 training image (at most 0.01 megapixels)" in text for text in notes)
+    _, statements = parse_snapshot(workplace.blobs.get(run.snapshot))
+    with session_scope(workplace.engine) as session:
+        newest = max(list_signed_images(session))
+    assert newest in {statement.image for statement in statements}
