@@ -1,8 +1,9 @@
 """How fast a network learns a lab it never saw, what it forgets, and whether the gate keeps bad lessons out.
 
-    python -m benchmarks.learning --data ../shared/data --base runs/unseen-breast.safetensors --encoder runs/encoder.pth
+    make runs/without-breast.json
+    python -m benchmarks.learning --data ../shared/data --base runs/without-breast.safetensors --encoder runs/encoder.pth
 
-``--base`` must never have seen the lab (``make runs/unseen-breast.safetensors``). Corrections are simulated from the truth
+The base must never have seen the lab, which ``make`` trains first. Corrections are simulated from the truth
 (benchmarks/lab.py). Every trial's result is kept in ``--kept`` at once, so that a stopped benchmark goes on.
 """
 
