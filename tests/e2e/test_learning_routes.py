@@ -49,7 +49,9 @@ def lessons(store: Workplace) -> Lessons:
 @pytest.fixture
 def image(store: Workplace) -> int:
     field = draw_field(FieldRecipe(width_px=300, height_px=300), np.random.default_rng(5))
-    return seed_case(store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(6)), "Seeded")
+    return seed_case(
+        store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(6)), "Seeded", is_synthetic=False
+    )
 
 
 @pytest.fixture
