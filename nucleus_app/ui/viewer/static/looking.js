@@ -23,9 +23,10 @@ export function walk(viewer, step) {
 
 /** Bring a place to the middle, close enough to judge a nucleus. */
 export function lookAt({ osd, view, mpp }, x, y) {
-  const { viewport } = osd, perUm = view.scale / mpp;
+  const { viewport, world } = osd, item = world.getItemAt(0), perUm = view.scale / mpp;
+  if (!item) return; // its pixels are on their way
   if (perUm < CLOSE_PX_PER_UM) viewport.zoomBy(CLOSE_PX_PER_UM / perUm, null, true);
-  viewport.panTo(osd.world.getItemAt(0).imageToViewportCoordinates(x + 0.5, y + 0.5), true);
+  viewport.panTo(item.imageToViewportCoordinates(x + 0.5, y + 0.5), true);
   viewport.applyConstraints(true);
 }
 
