@@ -49,11 +49,3 @@ class Example:
     def as_labelled(self) -> LabelledImage:
         """For judging: labelled where it was reviewed or signed."""
         return LabelledImage(self.name, self.rgb, self.mpp, self.nuclei, self.reviewed | self.signed)
-
-    def is_labelled(self, nuclei: Nuclei) -> NDArray[np.bool_]:
-        """Which nuclei (N,) lie where somebody says both what is there and what is not."""
-        height, width = self.reviewed.shape
-        column = np.clip(np.rint(nuclei.xy[:, 0]).astype(int), 0, width - 1)
-        row = np.clip(np.rint(nuclei.xy[:, 1]).astype(int), 0, height - 1)
-        labelled: NDArray[np.bool_] = (self.reviewed | self.signed)[row, column]
-        return labelled

@@ -132,7 +132,7 @@ def measure_agreement(candidate: Finder, lessons: Sequence[Example]) -> float | 
     """
     same = found = 0
     for lesson in lessons:
-        taught = lesson.nuclei.select(lesson.by_person | lesson.is_labelled(lesson.nuclei))
+        taught = lesson.nuclei.select(lesson.by_person | lesson.as_labelled().are_labelled(lesson.nuclei))
         if len(taught):
             seen = candidate.find(lesson.rgb, lesson.mpp)
             pairs = match_points(taught.xy, seen.xy, MATCH_UM / lesson.mpp)

@@ -24,9 +24,14 @@ class LabelledImage:
 
     def inside_labelled_area(self, nuclei: Nuclei) -> Nuclei:
         """Those of the given nuclei that lie where this image is labelled."""
+        return nuclei if self.labelled_area is None else nuclei.select(self.are_labelled(nuclei))
+
+    def are_labelled(self, nuclei: Nuclei) -> NDArray[np.bool_]:
+        """Which of the given nuclei (N,) lie where this image is labelled."""
         if self.labelled_area is None:
-            return nuclei
+            return np.ones(len(nuclei), np.bool_)
         height, width = self.labelled_area.shape
         column = np.clip(np.rint(nuclei.xy[:, 0]).astype(int), 0, width - 1)
         row = np.clip(np.rint(nuclei.xy[:, 1]).astype(int), 0, height - 1)
-        return nuclei.select(self.labelled_area[row, column])
+        labelled: NDArray[np.bool_] = self.labelled_area[row, column]
+        return labelled
