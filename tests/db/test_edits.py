@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -21,9 +20,8 @@ from db.edits import (
     list_reviews,
     put_review,
 )
-from db.engine import create_store, session_scope
+from db.engine import session_scope
 from db.images import NewImage, add_image
-from db.migrate import migrate
 from db.roi_maps import ask_for_roi_map, fail_roi_map, find_roi_map, finish_roi_map
 from db.scorings import VersionUsed, finish_scoring, get_nuclei, get_scoring, lock_scoring, queue_scoring
 from nucleus_app.domain.nuclei import Counts, Nuclei
@@ -37,14 +35,6 @@ OP = {"op": "region", "label": "exclude", "shape": "brush", "r": 0.1, "pts": [1 
 FIRST = LoggedEdit(1, "c-1", 1, "ann", "Dr. Nagy 例", NOW, OP, [None, 2])
 SECOND = replace(FIRST, rev=2, seq=3, was=None)
 TALLY = Tally(Counts(1, 2, 3), left_out=4, edited=5, placed=6, deleted=7)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    store = create_store(database_url)
-    migrate(store)
-    yield store
-    store.dispose()
 
 
 @pytest.fixture

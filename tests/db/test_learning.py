@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,9 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.cases import FrozenReport, add_case, add_reopening, add_sign_off
-from db.engine import create_store, session_scope
+from db.engine import session_scope
 from db.learning_cases import count_splits, learn_from, list_splits
-from db.migrate import migrate
 from db.runs import (
     StoredEvent,
     StoredRun,
@@ -54,14 +53,6 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 VERDICT = Verdict(RunState.REJECTED, "No better.", ("more misses",), 3, None, None, 0.97)
 CANDIDATE = StoredVersion("c" * 64, "lab-2", "b" * 64, None, NOW, 8_000_000, {"fields": 12})
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    store = create_store(database_url)
-    migrate(store)
-    yield store
-    store.dispose()
 
 
 @pytest.fixture

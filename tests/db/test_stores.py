@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
-from db.engine import create_store, session_scope
+from db.engine import session_scope
 from db.images import NewImage, add_image, get_image, is_blob_used, list_images, rename_image
-from db.migrate import migrate
 from db.scorings import (
     VersionUsed,
     fail_scoring,
@@ -38,14 +36,6 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 NUCLEI = Nuclei.from_arrays([[1, 2], [3, 4], [5, 6]], [0, 1, 2], [0.9, 0.8, 0.7])
 VERSION = VersionUsed("base", "f" * 64, (0.3, 0.3, 0.4), "0.1.0", Confidence(8.0, -3.0))
 NEW = NewImage("a" * 64, "b" * 64, "Case 1 – naïve 例", "PNG", 640, 480, PixelSize(0.5, "OME-XML"), ("a note",))
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    store = create_store(database_url)
-    migrate(store)
-    yield store
-    store.dispose()
 
 
 def test_an_image_comes_back_as_it_was_stored(engine: Engine) -> None:
