@@ -1,13 +1,16 @@
 """Other people's nucleus detectors, where they happen to be installed. None is a dependency.
 
-InstanSeg: the TorchScript file of its release, named by ``INSTANSEG_PT``. Cellpose and StarDist: their packages, with
-weights that they find themselves.
+InstanSeg: the TorchScript file of its release, named by ``INSTANSEG_PT``. Cellpose: a Python that has it, named by
+``CELLPOSE_PYTHON``. StarDist: its package, with weights that it finds itself.
 """
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
+import subprocess
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,8 +36,9 @@ def open_peers() -> dict[str, Detector]:
     path = os.environ.get("INSTANSEG_PT", "")
     if path and Path(path).is_file():
         peers["InstanSeg"] = _open_instanseg(path)
-    if importlib.util.find_spec("cellpose"):
-        peers["Cellpose"] = _open_cellpose()
+    python = os.environ.get("CELLPOSE_PYTHON", "")
+    if python:
+        peers["Cellpose"] = _open_cellpose(python)
     if importlib.util.find_spec("stardist"):
         peers["StarDist"] = _open_stardist()
     return peers
@@ -57,14 +61,27 @@ def _open_instanseg(path: str) -> Detector:
     return find
 
 
-def _open_cellpose() -> Detector:
-    from cellpose import models
-
-    network: Any = models.CellposeModel(gpu=False)
+def _open_cellpose(python: str) -> Detector:
+    child = subprocess.Popen(
+        [python, str(Path(__file__).with_name("cellpose_child.py"))],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1,
+    )  # fmt: skip
+    assert child.stdin
+    assert child.stdout
+    atexit.register(child.kill)
+    to_child, answers = child.stdin, child.stdout
+    if answers.readline().strip() != "ready":
+        raise RuntimeError(f"Cellpose does not start in {python}: run it with benchmarks/cellpose_child.py to see why")
 
     def find(rgb: Rgb, mpp: float) -> Nuclei:
         scaled, scaling = scale_image(rgb, mpp, PEER_MPP)
-        return scaling.to_image(_centres(np.asarray(network.eval(scaled)[0])))
+        with tempfile.TemporaryDirectory() as folder:
+            source, target = Path(folder) / "in.npy", Path(folder) / "out.npy"
+            np.save(source, scaled)
+            to_child.write(f"{source} {target}\n")
+            if answers.readline().strip() != "done":
+                raise RuntimeError("Cellpose stopped while it looked at an image")
+            return scaling.to_image(_centres(np.load(target).astype(int)))
 
     return find
 

@@ -1,0 +1,31 @@
+"""Cellpose in a Python of its own, since its last release with weights inside needs old libraries (docs/development.md).
+
+Reads lines ``IN.npy OUT.npy``: an image (H, W, 3) uint8 at 0.5 µm/px to its label map (H, W). Answers each with a line.
+"""
+
+import contextlib
+import sys
+
+import numpy as np
+
+NUCLEUS_PX = 16.0
+"""Diameter of a nucleus at 0.5 µm/px."""
+
+
+def main() -> None:
+    with contextlib.redirect_stdout(sys.stderr):
+        from cellpose import models
+
+        network = models.Cellpose()
+    print("ready", flush=True)
+    for line in sys.stdin:
+        source, target = line.split()
+        with contextlib.redirect_stdout(sys.stderr):
+            grey = 255.0 - np.load(source).astype(np.float32).mean(axis=2)
+            masks = network.eval([grey[None]], channels=[0, 0], rescale=network.diam_mean / NUCLEUS_PX)[0]
+            np.save(target, np.asarray(masks[0]))
+        print("done", flush=True)
+
+
+if __name__ == "__main__":
+    main()
