@@ -20,7 +20,7 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version, write_version
-from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig, Provenance
+from nucleus_app.kinet.config import LARGE, PAPER, SMALL, KiNetConfig, Provenance
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
@@ -31,7 +31,9 @@ from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei
 from trainer.dataset import hash_images, prepare_training_image, split_by_case
 from trainer.judge import judge, restain_images
 from trainer.loop import MATCH_RADIUS_UM, fit
+from trainer.mentor import Mentor
 from trainer.policy import TrainPolicy
+from trainer.pretrained import start_network
 from trainer.run import parse_policy
 from trainer.scale_guess import fit_scale_guess
 from trainer.seeds import SeedFinder
@@ -40,7 +42,7 @@ from trainer.teaching_set import UnlabelledFile, assemble
 from trainer.watch import run_watch
 
 DEFAULTS = TrainPolicy()
-SIZES: dict[str, KiNetConfig] = {"small": SMALL, "paper": PAPER}
+SIZES: dict[str, KiNetConfig] = {"small": SMALL, "large": LARGE, "paper": PAPER}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     fit_parser.add_argument("--size", choices=sorted(SIZES), default="small")
     fit_parser.add_argument("--name", default="", help="name of the version (default: the file's)")
-    fit_parser.add_argument("--pretrained", type=Path, metavar="FILE", help="encoder weights (.pth), loaded by order")
+    fit_parser.add_argument(
+        "--pretrained",
+        type=Path,
+        metavar="FILE",
+        help="encoder weights (.pth), or InstanSeg's TorchScript file (.pt) for the large network",
+    )
     fit_parser.add_argument("--start", type=Path, metavar="FILE", help="go on from this version instead of anew")
     fit_parser.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
     fit_parser.add_argument("--steps", type=int, default=DEFAULTS.steps)
@@ -87,6 +94,9 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--auxiliary-weight", type=float, default=DEFAULTS.auxiliary_weight, metavar="F")
     fit_parser.add_argument("--teacher", type=Path, metavar="FILE", help="version that refines the labels")
     fit_parser.add_argument("--second-teacher", type=Path, metavar="FILE", help="InstanSeg's TorchScript file")
+    fit_parser.add_argument("--mentor", type=Path, metavar="FILE", help="version whose answers are learned everywhere")
+    fit_parser.add_argument("--mentor-share", type=float, default=DEFAULTS.mentor_share, metavar="F")
+    fit_parser.add_argument("--mentor-open-weight", type=float, default=DEFAULTS.mentor_open_weight, metavar="F")
     fit_parser.add_argument(
         "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that the teacher labels"
     )
@@ -140,6 +150,8 @@ def _fit(options: argparse.Namespace) -> None:
         weak_weight=options.weak_weight,
         auxiliary_variants=options.auxiliary_variants,
         unlabelled_weight=options.unlabelled_weight,
+        mentor_share=options.mentor_share,
+        mentor_open_weight=options.mentor_open_weight,
         set_shares=tuple(options.share),
         roi_every=options.roi_every,
         auxiliary_weight=options.auxiliary_weight,
@@ -154,6 +166,14 @@ def _fit(options: argparse.Namespace) -> None:
     training, validation = split_by_case(read_datasets(options.data), options.validation)
     teacher = load_version(options.teacher) if options.teacher else None
     seeds = SeedFinder(options.second_teacher, options.out.parent / "seeds") if options.second_teacher else None
+    mentor = None
+    if options.mentor:
+        mentor = Mentor(
+            load_version(options.mentor),
+            options.device,
+            share=policy.mentor_share,
+            open_weight=policy.mentor_open_weight,
+        )
     prepared = assemble(
         training, config, policy,
         teacher=Teacher(Predictor.open(teacher, options.device), seeds) if teacher else None,
@@ -169,12 +189,13 @@ def _fit(options: argparse.Namespace) -> None:
             "data_sha256": hash_images(prepared),
             "teacher_sha256": teacher.sha256 if teacher else None,
             "second_teacher_sha256": seeds.sha256 if seeds else None,
+            "mentor_sha256": mentor.sha256 if mentor else None,
             "start_sha256": load_version(options.start).sha256 if options.start else None,
         },
     )
     version = fit(
         network, prepared, validation, policy, options.out, provenance,
-        device=options.device, resume=options.resume, report=_print_line,
+        device=options.device, resume=options.resume, report=_print_line, mentor=mentor,
     )  # fmt: skip
     _print_line({"event": "done", "file": str(options.out), "sha256": version.sha256})
 
@@ -231,10 +252,7 @@ def _make_network(options: argparse.Namespace) -> KiNet:
     if options.start:
         network = restore_network(load_version(options.start))
     else:
-        pretrained = None
-        if options.pretrained:
-            pretrained = torch.load(options.pretrained, map_location="cpu", weights_only=True)
-        network = KiNet(SIZES[options.size], pretrained=pretrained)
+        network = start_network(SIZES[options.size], options.pretrained)
     if options.proximity_decay:
         network.config = replace(network.config, proximity_decay=options.proximity_decay)
     return network

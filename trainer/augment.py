@@ -49,13 +49,14 @@ SAME_LAB = Variety(own_stains=0.75, gain=0.2, scale=(0.88, 1.14))
 
 class Batch(NamedTuple):
     """``image`` (B, 3, S, S) -1..1; ``proximity`` (B, 3, S, S); ``weight`` (B, 1, S, S) 0..1; ``region`` (B, S, S)
-    weak ROI codes.
+    weak ROI codes; ``plain`` as ``image``, with the stain it came with.
     """
 
     image: Tensor
     proximity: Tensor
     weight: Tensor
     region: Tensor
+    plain: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +121,7 @@ def draw_batch(
         torch.from_numpy(np.stack(proximities)),
         codes[:, :1] / 255,
         codes[:, 1].long(),
+        rgb / 127.5 - 1,
     )
 
 

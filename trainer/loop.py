@@ -29,7 +29,9 @@ from trainer.augment import Batch, draw_batch
 from trainer.calibrate import calibrate_thresholds
 from trainer.dataset import TrainingImage
 from trainer.losses import is_finite, joint_loss
+from trainer.mentor import Mentor
 from trainer.policy import TrainPolicy
+from trainer.precision import in_bfloat16
 from trainer.team import Team
 
 MATCH_RADIUS_UM = 6.0
@@ -96,8 +98,7 @@ class Run:
             stage.eval()  # the statistics of its norms stay as they are too
         on_device = Batch(*(part.to(self.device) for part in batch))
         image = on_device.image.contiguous(memory_format=torch.channels_last)
-        # bf16 halves the time where the processor has it; where it is emulated it would be many times slower.
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=_has_bfloat16(self.device)):
+        with in_bfloat16(self.device):
             output = self.network(image, with_roi=self.step % self.policy.roi_every == 0)
         roi = output.roi_logits
         output = type(output)(output.proximity.float(), None if roi is None else roi.float())
@@ -129,17 +130,6 @@ class Run:
                 value.copy_(own[name])
 
 
-def _has_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    return device.type == "cpu" and "avx512_bf16" in _cpu_flags()
-
-
-def _cpu_flags() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.read_text() if cpuinfo.is_file() else ""
-
-
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Norms and biases are not decayed."""
     learning = [p for p in network.parameters() if p.requires_grad]
@@ -159,6 +149,7 @@ def fit(
     device: str = "cpu",
     resume: bool = False,
     report: Report,
+    mentor: Mentor | None = None,
 ) -> Version:
     """Train ``network`` and write the best version, by validation, to ``out``. Returns that version, reloaded.
 
@@ -177,7 +168,7 @@ def fit(
             batch = upcoming.result()
             drawn_after = json.dumps(run.rng.bit_generator.state)
             upcoming = drawer.submit(_draw, training, shares, policy, network.config, run.rng)
-            losses.append(run.train_step(batch))
+            losses.append(run.train_step(mentor.complete(batch) if mentor else batch))
             run.seconds = time.monotonic() - started
             if run.step % 50 == 0:
                 report(_progress(run, losses))

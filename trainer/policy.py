@@ -37,6 +37,10 @@ class TrainPolicy:
     """Restained copies of each auxiliary image."""
     unlabelled_weight: float = 0.5
     """Weight of what a teacher found in unlabelled images."""
+    mentor_share: float = 0.5
+    """How much of the target is the mentor's answer where there are labels."""
+    mentor_open_weight: float = 0.5
+    """Weight of the mentor's answer where there are none."""
     set_shares: tuple[tuple[str, float], ...] = ()
     """Sets (first words of image names) whose crops are drawn so many times as often as their nuclei say."""
     evaluate_every: int = 500

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from nucleus_app.domain.nuclei import N_CLASSES
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.checkpoint import Version
-from nucleus_app.kinet.config import RESIDUAL, KiNetConfig
+from nucleus_app.kinet.config import RESIDUAL, UNET, KiNetConfig
 from nucleus_app.kinet.contraction import ResidualContraction, SmpContraction
 from nucleus_app.kinet.layers import ResidualBlock, pad_to, upsample
+from nucleus_app.kinet.unet import UNetContraction, UNetExpansion
 
 
 class KiNetOutput(NamedTuple):
@@ -76,15 +77,11 @@ class KiNet(nn.Module):
     def __init__(self, config: KiNetConfig, *, pretrained: dict[str, Tensor] | None = None) -> None:
         super().__init__()
         self.config = config
-        self.contraction: ResidualContraction | SmpContraction
-        if config.contraction == RESIDUAL:
-            self.contraction = ResidualContraction(config.contraction_widths, config.dropout)
-        else:
-            self.contraction = SmpContraction(config.contraction, config.dropout, pretrained)
+        self.contraction = _make_contraction(config, pretrained)
         *above, bottom = self.contraction.widths
         skips = tuple(reversed(above))
         expansion = config.expansion_widths
-        self.expansion = Expansion(bottom, skips, expansion)
+        self.expansion = _make_expansion(config, bottom, skips, expansion)
         self.output = OutputBlock(
             (expansion[-3], expansion[-2], expansion[-1]), config.context_width, config.head_width
         )
@@ -96,7 +93,7 @@ class KiNet(nn.Module):
             nn.ELU(),
             ResidualBlock(first),
         )
-        self.roi_expansion = Expansion(first, (bottom, *skips), tuple(others))
+        self.roi_expansion = _make_expansion(config, first, (bottom, *skips), tuple(others))
         self.roi_output = nn.Sequential(
             nn.Conv2d(others[-1], others[-1], 3, padding=1), nn.ELU(), nn.Conv2d(others[-1], 2, 3, padding=1)
         )
@@ -109,7 +106,27 @@ class KiNet(nn.Module):
         if not with_roi:
             return KiNetOutput(proximity, None)
         roi = self.roi_output(self.roi_expansion(self.roi_down(bottom), [bottom, *skips])[-1])
+        if roi.shape[2:] != image.shape[2:]:  # a sibling that ends above the last level
+            roi = F.interpolate(roi, size=image.shape[2:], mode="bilinear", align_corners=False)
         return KiNetOutput(proximity, roi)
+
+
+def _make_contraction(
+    config: KiNetConfig, pretrained: dict[str, Tensor] | None
+) -> ResidualContraction | SmpContraction | UNetContraction:
+    if config.contraction == RESIDUAL:
+        return ResidualContraction(config.contraction_widths, config.dropout)
+    if config.contraction == UNET:
+        return UNetContraction(config.contraction_widths, config.dropout)
+    return SmpContraction(config.contraction, config.dropout, pretrained)
+
+
+def _make_expansion(
+    config: KiNetConfig, bottom: int, skips: tuple[int, ...], widths: tuple[int, ...]
+) -> Expansion | UNetExpansion:
+    if config.contraction == UNET:
+        return UNetExpansion(bottom, skips, widths)
+    return Expansion(bottom, skips, widths)
 
 
 def restore_network(version: Version) -> KiNet:

@@ -18,11 +18,6 @@ from nucleus_app.kinet.preprocess import Rgb, Scaling, scale_image
 from nucleus_app.kinet.proximity import Maps, collect_peaks, keep_apart
 from nucleus_app.kinet.tiling import Tile, plan_tiles
 
-CORE_PX = 1024, 2048
-"""Height and width of a tile's core in network pixels. Measured on a 2048² field: a 1024² core costs a fifth more time in its
-halo, a 2048² core takes 3 GB (decision 0006)."""
-HALO_PX = 192
-"""Halo in network pixels. Measured: beyond it a changed pixel moves a map by less than 1e-4 (decision 0004)."""
 GUESS_SIDE_PX, GUESS_WINDOWS = 320, 5
 """The scale is guessed from so many windows of this side, in network pixels."""
 
@@ -40,11 +35,12 @@ class Predictor:
     """A version of the network, ready to run on one device. Not for use by several threads at once."""
 
     def __init__(
-        self, version: Version, backend: Backend, *, core_px: tuple[int, int] = CORE_PX, halo_px: int = HALO_PX
+        self, version: Version, backend: Backend, *, core_px: tuple[int, int] | None = None, halo_px: int | None = None
     ) -> None:
+        """Tiles are as the network wants them unless told otherwise."""
         self.version = version
-        self.core_px = core_px
-        self.halo_px = halo_px
+        self.core_px = core_px or version.config.core_px
+        self.halo_px = version.config.halo_px if halo_px is None else halo_px
         self._backend = backend
         self._levels = np.asarray(version.thresholds.per_class, np.float32)
 

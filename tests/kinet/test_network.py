@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from nucleus_app.errors import CheckpointError
-from nucleus_app.kinet.config import PAPER, SMALL, KiNetConfig
+from nucleus_app.kinet.config import LARGE, PAPER, SMALL, KiNetConfig
 from nucleus_app.kinet.contraction import load_by_order
 from nucleus_app.kinet.network import KiNet, roi_probability
 from tests.conftest import TINY
@@ -16,7 +16,12 @@ from tests.conftest import TINY
 OTHER_ENCODER = replace(
     SMALL, contraction="resnet18", expansion_widths=(160, 80, 72, 24), roi_widths=(64, 272, 144, 72, 72, 8)
 )
-CONFIGS = {"residual": TINY, "small": SMALL, "resnet18": replace(OTHER_ENCODER, expansion_widths=(144, 80, 72, 24))}
+CONFIGS = {
+    "residual": TINY,
+    "small": SMALL,
+    "large": LARGE,
+    "resnet18": replace(OTHER_ENCODER, expansion_widths=(144, 80, 72, 24)),
+}
 
 
 @pytest.fixture(params=sorted(CONFIGS))
@@ -99,3 +104,16 @@ def test_pretrained_weights_are_copied_in_order_and_checked() -> None:
         load_by_order(torch.nn.Conv2d(3, 5, 3), donor.state_dict())
     with pytest.raises(CheckpointError, match="1 arrays"):
         load_by_order(taker, {"only": torch.zeros(4)})
+
+
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_what_lies_beyond_the_halo_does_not_reach_a_core(name: str) -> None:
+    torch.manual_seed(0)
+    network = KiNet(CONFIGS[name]).eval()
+    halo = network.config.halo_px
+    image = torch.rand(1, 3, 32, halo + 96) * 2 - 1
+    changed = image.clone()
+    changed[..., halo + 32 :] = -1.0
+    with torch.no_grad():
+        maps = [network(x, with_roi=False).proximity[..., :32] for x in (image, changed)]
+    assert torch.allclose(*maps, atol=1e-4)

@@ -89,7 +89,7 @@ def test_the_roi_loss_counts_annotated_pixels_only() -> None:
 
 def test_an_image_with_only_weak_regions_still_teaches_the_roi() -> None:
     images = torch.zeros(2, 3, 64, 64)
-    batch = Batch(images, images, torch.zeros(2, 1, 64, 64), torch.full((2, 64, 64), TUMOUR))
+    batch = Batch(images, images, torch.zeros(2, 1, 64, 64), torch.full((2, 64, 64), TUMOUR), images)
     terms = joint_loss(KiNet(TINY)(images), batch, POLICY, with_correlation=True)
     assert terms.nucleus.item() == 0
     assert terms.total.item() == pytest.approx(terms.roi.item())

@@ -1,0 +1,38 @@
+"""A larger network whose answers a smaller one learns (Hinton et al. 2015), at every place: also where nobody labelled."""
+
+from __future__ import annotations
+
+import torch
+
+from nucleus_app.kinet.checkpoint import Version
+from nucleus_app.kinet.network import restore_network
+from trainer.augment import Batch
+from trainer.precision import in_bfloat16
+
+
+class Mentor:
+    """Looks at every crop before it is stained anew, so that the smaller network learns to see through the stain.
+
+    ``share``: how much of the target is the mentor's answer where there are labels. ``open_weight``: what the answer
+    weighs where there are none.
+    """
+
+    def __init__(self, version: Version, device: str, *, share: float, open_weight: float) -> None:
+        self.sha256 = version.sha256
+        self._network = restore_network(version).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._device = torch.device(device)
+        self._share, self._open_weight = share, open_weight
+
+    @torch.no_grad()
+    def complete(self, batch: Batch) -> Batch:
+        """The batch with the mentor's answer in its ``proximity`` and ``weight``."""
+        plain = batch.plain.to(self._device).contiguous(memory_format=torch.channels_last)
+        with in_bfloat16(self._device):
+            answer = self._network(plain, with_roi=False).proximity
+        answer = answer.float().clamp(0, 1).cpu()
+        is_open = batch.weight == 0
+        share = torch.where(is_open, 1.0, self._share)
+        return batch._replace(
+            proximity=torch.lerp(batch.proximity, answer, share),
+            weight=torch.where(is_open, self._open_weight, batch.weight),
+        )
