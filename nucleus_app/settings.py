@@ -28,7 +28,7 @@ class Settings:
     blob_url: str = ""
     """fsspec URL of the image store. Default: a folder in ``data_dir``."""
     weights: str = ""
-    """Weight file to serve. Default: the shipped one."""
+    """What to begin with: ``small``, ``large``, or a weight file. Default: small."""
     host: str = "127.0.0.1"
     port: int = 7860
     allowed_hosts: str = ""
@@ -80,6 +80,11 @@ class Settings:
     def training_dir(self) -> Path:
         """Checkpoints of the run under way."""
         return self.data_dir.resolve() / "training"
+
+    @property
+    def networks_dir(self) -> Path:
+        """What is made of versions to run them; may be deleted at any time."""
+        return self.data_dir.resolve() / "networks"
 
     @property
     def temporary_dir(self) -> Path:

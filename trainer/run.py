@@ -39,8 +39,6 @@ from trainer.team import Team
 from trainer.weights import Weights, name_next, parse_instant
 
 logger = logging.getLogger(__name__)
-NETWORKS = "networks"
-"""In the data folder: what is made of versions."""
 SEE_LOG = "The log of the trainer has the details."
 FULL_DISK_TEXTS = ("No space left on device", "basic_ios::clear: iostream error")
 DIVERGED = (
@@ -228,7 +226,7 @@ class Runner:
     def _open(self, version: Version, *, cached: bool) -> Finder:
         """As the worker opens it, asking before every image. A candidate's graph is not kept: most are never served."""
         settings = self._bench.settings
-        cache = settings.data_dir / NETWORKS if cached else None
+        cache = settings.networks_dir if cached else None
 
         def open_version(version: Version) -> Finder:
             return Predictor.open(version, settings.device or None, cache=cache, threads=settings.threads)

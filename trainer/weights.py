@@ -10,7 +10,7 @@ from pathlib import Path
 
 from db.blobs import BlobStore
 from nucleus_app.errors import CheckpointError, NotFound
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
+from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
 from nucleus_app.settings import Settings
 
 PREFIX = "lab-"
@@ -20,7 +20,7 @@ class Weights:
     """Reads versions from the blob store, and the weights that a store begins with from their own file."""
 
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
-        self.base_path = Path(settings.weights) if settings.weights else SHIPPED_WEIGHTS
+        self.base_path = find_weights(settings.weights)
         self._blobs = blobs
 
     def load_base(self) -> Version:

@@ -26,7 +26,10 @@ State = dict[str, NDArray[Any]]
 
 HEADER_KEY, SEAL_KEY = "kinet", "seal"
 """Entries of the safetensors header: the JSON, and a digest over that JSON and every array."""
-SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights" / "base.safetensors"
+_FOLDER = Path(__file__).parent.parent / "weights"
+SHIPPED_WEIGHTS = _FOLDER / "base.safetensors"
+SHIPPED = {"small": SHIPPED_WEIGHTS, "large": _FOLDER / "large.safetensors"}
+"""Weights that come with the app, by what they are called in settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,16 @@ class Version:
     @property
     def name(self) -> str:
         return self.provenance.name
+
+
+def find_weights(name: str) -> Path:
+    """The weight file that a setting means: ``small`` (also if nothing is set), ``large``, or a file of the site's own."""
+    return SHIPPED[name or "small"] if is_shipped(name) else Path(name)
+
+
+def is_shipped(name: str) -> bool:
+    """Whether a setting means weights that come with the app."""
+    return not name or name in SHIPPED
 
 
 def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance: Provenance) -> None:
@@ -86,7 +99,7 @@ def load_version(path: Path) -> Version:
     """Load and check a weight file. Raises CheckpointError unless its content fits its seal."""
     if not path.is_file():
         raise CheckpointError(
-            f"there is no weight file at {path}: give --weights FILE, or train one (`make train-base`)"
+            f"there is no weight file at {path}: name small, large or a file, or train one (`make train-base`)"
         )
     try:
         with safe_open(str(path), framework="numpy") as opened:

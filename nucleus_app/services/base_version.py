@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from db.engine import full_disk_as_error, session_scope
 from db.versions import StoredVersion, add_version
 from nucleus_app.errors import CheckpointError, NucleusAppError
-from nucleus_app.kinet.checkpoint import Version, load_version
-from nucleus_app.services.weight_files import find_base_path
+from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
 from nucleus_app.services.workplace import Workplace
 
 logger = logging.getLogger(__name__)
@@ -19,7 +18,7 @@ def register_base(workplace: Workplace) -> StoredVersion:
     """Keep the base among the versions of the store, its file as a blob, so that one can go back to it even after an upgrade
     that ships another. Again is fine. Raises CheckpointError.
     """
-    path = find_base_path(workplace.settings)
+    path = find_weights(workplace.settings.weights)
     base = load_version(path)
     content = path.read_bytes()
     stored = describe_base(base, len(content))
@@ -47,7 +46,7 @@ class BaseFinder:
     def find(self) -> StoredVersion | None:
         """None where its file cannot be read, which the worker's log says."""
         if self._found is None:
-            path = find_base_path(self._workplace.settings)
+            path = find_weights(self._workplace.settings.weights)
             try:
                 self._found = describe_base(load_version(path), path.stat().st_size)
             except (CheckpointError, OSError):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from nucleus_app import __version__
 from nucleus_app.domain.cautions import list_cautions
 from nucleus_app.domain.oddities import is_refused
@@ -12,25 +10,22 @@ from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, ch
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage
 from nucleus_app.kinet.backends import OPENVINO
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, find_weights, load_version
 from nucleus_app.kinet.openvino_backend import PREPARED_DIR
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.reports.record import ImageRecord
 from nucleus_app.services.familiarity import find_oddities
-from nucleus_app.services.weight_files import NETWORKS, find_base_path
 from nucleus_app.settings import Settings
 
 
-def load_predictor(settings: Settings, weights: Path | None = None) -> Predictor:
-    """The given weights, those of the settings, or the shipped ones, on the configured device."""
-    return open_predictor(settings, load_version(weights or find_base_path(settings)))
+def load_predictor(settings: Settings, weights: str = "") -> Predictor:
+    """The given weights (``small``, ``large`` or a file), or those of the settings, on the configured device."""
+    return open_predictor(settings, load_version(find_weights(weights or settings.weights)))
 
 
 def open_predictor(settings: Settings, version: Version) -> Predictor:
     """A version on the configured device."""
-    return Predictor.open(
-        version, settings.device or None, cache=settings.data_dir / NETWORKS, threads=settings.threads
-    )
+    return Predictor.open(version, settings.device or None, cache=settings.networks_dir, threads=settings.threads)
 
 
 def prepare_shipped() -> None:

@@ -13,10 +13,9 @@ from pathlib import Path
 from db.engine import session_scope
 from db.versions import CHOSEN, REFUSED, StoredActivation, activate, find_active, find_refusal, list_activations
 from nucleus_app.errors import CheckpointError, NucleusAppError
-from nucleus_app.kinet.checkpoint import Version, load_version
+from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.services.scoring import open_predictor
-from nucleus_app.services.weight_files import NETWORKS, find_base_path
 from nucleus_app.services.workplace import Workplace
 
 KEPT_OPEN = 2
@@ -108,11 +107,11 @@ class Shelf:
     def _load(self, sha256: str) -> Version:
         """A version by the SHA-256 of its file: the base's own file, what was fetched before, else its blob."""
         if sha256 == self._find_base_sha256():
-            base = load_version(find_base_path(self._workplace.settings))
+            base = load_version(find_weights(self._workplace.settings.weights))
             if base.sha256 == sha256:
                 return base
             self._base_sha256 = None  # another file lies there now: the next who asks for the base gets that one
-        path = self._workplace.settings.data_dir / NETWORKS / f"{sha256}.safetensors"
+        path = self._workplace.settings.networks_dir / f"{sha256}.safetensors"
         try:
             version = load_version(path)
         except CheckpointError:
@@ -130,7 +129,7 @@ class Shelf:
 
     def _get_base_sha256(self) -> str:
         if self._base_sha256 is None:
-            self._base_sha256 = load_version(find_base_path(self._workplace.settings)).sha256
+            self._base_sha256 = load_version(find_weights(self._workplace.settings.weights)).sha256
         return self._base_sha256
 
 
