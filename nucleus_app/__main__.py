@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     add_score_arguments(commands.add_parser("score", help="score images: numbers for each, and the report of a case"))
     evaluate = commands.add_parser("evaluate", help="judge the network on a folder of labelled images")
     evaluate.add_argument("dataset", type=Path, metavar="DATASET_DIR")
-    evaluate.add_argument("--weights", default="", metavar="small|large|FILE")
+    evaluate.add_argument("--weights", default="", metavar="FILE")
     radius = evaluate.add_mutually_exclusive_group()
     radius.add_argument("--radius-px", type=_positive, metavar="F", help="matching radius in image pixels")
     radius.add_argument("--radius-um", type=_positive, metavar="F", help="matching radius in µm (default 6)")

@@ -28,7 +28,7 @@ class Settings:
     blob_url: str = ""
     """fsspec URL of the image store. Default: a folder in ``data_dir``."""
     weights: str = ""
-    """What to begin with: ``small``, ``large``, or a weight file. Default: small."""
+    """Weight file to begin with. Default: the shipped one."""
     host: str = "127.0.0.1"
     port: int = 7860
     allowed_hosts: str = ""

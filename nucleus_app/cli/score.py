@@ -37,7 +37,7 @@ def add_arguments(score: argparse.ArgumentParser) -> None:
     score.add_argument("--mpp", type=float, metavar="F", help="µm per pixel; default: what each file states")
     score.add_argument("--anyway", action="store_true", help="count even in images that are no Ki67 field")
     score.add_argument("--out", type=Path, required=True, metavar="DIR")
-    score.add_argument("--weights", default="", metavar="small|large|FILE", help="default: NUCLEUS_WEIGHTS, or small")
+    score.add_argument("--weights", default="", metavar="FILE")
     case = score.add_argument_group(
         "report of a case",
         "All images are fields of one case. An image in a folder named hot spot, negligible, low, medium or high has that role.",

@@ -26,10 +26,7 @@ State = dict[str, NDArray[Any]]
 
 HEADER_KEY, SEAL_KEY = "kinet", "seal"
 """Entries of the safetensors header: the JSON, and a digest over that JSON and every array."""
-_FOLDER = Path(__file__).parent.parent / "weights"
-SHIPPED_WEIGHTS = _FOLDER / "base.safetensors"
-SHIPPED = {"small": SHIPPED_WEIGHTS, "large": _FOLDER / "large.safetensors"}
-"""Weights that come with the app, by what they are called in settings."""
+SHIPPED_WEIGHTS = Path(__file__).parent.parent / "weights" / "base.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +48,9 @@ class Version:
         return self.provenance.name
 
 
-def find_weights(name: str) -> Path:
-    """The weight file that a setting means: ``small`` (also if nothing is set), ``large``, or a file of the site's own."""
-    return SHIPPED[name or "small"] if is_shipped(name) else Path(name)
-
-
-def is_shipped(name: str) -> bool:
-    """Whether a setting means weights that come with the app."""
-    return not name or name in SHIPPED
+def find_weights(path: str) -> Path:
+    """The weight file that a setting means: the shipped one if nothing is set."""
+    return Path(path) if path else SHIPPED_WEIGHTS
 
 
 def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance: Provenance) -> None:
@@ -99,7 +91,7 @@ def load_version(path: Path) -> Version:
     """Load and check a weight file. Raises CheckpointError unless its content fits its seal."""
     if not path.is_file():
         raise CheckpointError(
-            f"there is no weight file at {path}: name small, large or a file, or train one (`make train-base`)"
+            f"there is no weight file at {path}: give --weights FILE, or train one (`make train-base`)"
         )
     try:
         with safe_open(str(path), framework="numpy") as opened:

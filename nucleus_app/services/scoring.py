@@ -19,7 +19,7 @@ from nucleus_app.settings import Settings
 
 
 def load_predictor(settings: Settings, weights: str = "") -> Predictor:
-    """The given weights (``small``, ``large`` or a file), or those of the settings, on the configured device."""
+    """The given weight file, that of the settings, or the shipped one, on the configured device."""
     return open_predictor(settings, load_version(find_weights(weights or settings.weights)))
 
 

@@ -38,7 +38,6 @@ from db.versions import (
 from nucleus_app.domain.learning import Trigger, verdict_to_mapping
 from nucleus_app.domain.line import to_line
 from nucleus_app.errors import CheckpointError, InvalidCase, NotFound, StaleRevision
-from nucleus_app.kinet.checkpoint import is_shipped
 from nucleus_app.services.base_version import BaseFinder
 from nucleus_app.services.lineage import InService, find_in_service, list_with_base
 from nucleus_app.services.submissions import MAX_READER
@@ -219,7 +218,7 @@ class TrainingDesk:
         }
 
     def _say_origin(self, version: StoredVersion, look: _Look) -> str:
-        return say_origin(version, _find_run(look, version), is_shipped=is_shipped(self._workplace.settings.weights))
+        return say_origin(version, _find_run(look, version), is_shipped=not self._workplace.settings.weights)
 
 
 def drop_repeated(events: list[Mapping]) -> list[Mapping]:

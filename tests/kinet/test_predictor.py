@@ -14,7 +14,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.errors import CheckpointError
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import open_backend
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, find_weights, load_version, save_version
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, save_version
 from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds, from_mapping
 from nucleus_app.kinet.evaluation import evaluate, radius_in_um
 from nucleus_app.kinet.network import restore_network
@@ -144,14 +144,8 @@ def test_unknown_config_keys_are_refused() -> None:
         from_mapping(KiNetConfig, {"widht": 3})
 
 
-@pytest.mark.parametrize(("size", "most_bytes"), [("small", 15e6), ("large", 30e6)])
-def test_the_shipped_weights_are_no_larger_than_said_and_have_a_model_card(size: str, most_bytes: float) -> None:
-    path = find_weights(size)
-    assert path.stat().st_size < most_bytes
-    assert load_version(path).sha256 in Path("MODEL_CARD.md").read_text("utf-8")
-
-
-def test_a_setting_names_shipped_weights_or_a_file(tmp_path: Path) -> None:
-    assert find_weights("") == find_weights("small") == SHIPPED_WEIGHTS
-    assert find_weights("large") != SHIPPED_WEIGHTS
-    assert find_weights(str(tmp_path / "mine.safetensors")) == tmp_path / "mine.safetensors"
+def test_the_shipped_weights_are_small_and_named() -> None:
+    version = load_version(SHIPPED_WEIGHTS)
+    assert SHIPPED_WEIGHTS.stat().st_size < 15e6
+    assert version.name == "base-3"
+    assert version.sha256 in Path("MODEL_CARD.md").read_text("utf-8")
