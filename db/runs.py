@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from db.cases import SIGNED
-from db.tables import CaseRow, RunEventRow, RunRow, SignOffRow, TrainerRow
+from db.tables import CaseRow, ImageRow, RunEventRow, RunRow, SignOffRow, TrainerRow
 from nucleus_app.domain.learning import RunState, Trigger, Verdict, parse_verdict, verdict_to_mapping
 from nucleus_app.errors import LostRun, NotFound, StaleRevision
 
@@ -197,11 +197,14 @@ def find_newest_sign_off(session: Session) -> int:
 
 
 def count_newly_signed_fields(session: Session, after: int) -> int:
-    """Fields of the cases that are signed now, and were so after the signature ``after``."""
+    """Fields of the cases that are signed now, and were so after the signature ``after``; not those of images that the app
+    drew itself, which teach nothing.
+    """
     last = select(func.max(SignOffRow.id)).group_by(SignOffRow.case_id)
     newly = select(SignOffRow.case_id).where(SignOffRow.id.in_(last), SignOffRow.kind == SIGNED, SignOffRow.id > after)
     sheets = session.scalars(select(CaseRow.sheet).where(CaseRow.id.in_(newly)))
-    return sum(len(sheet.get("fields", [])) for sheet in sheets)
+    drawn = set(session.scalars(select(ImageRow.id).where(ImageRow.is_synthetic)))
+    return sum(field["image"] not in drawn for sheet in sheets for field in sheet.get("fields", []))
 
 
 def _lock(session: Session, run_id: int) -> RunRow:

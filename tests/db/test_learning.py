@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from db.cases import FrozenReport, add_case, add_reopening, add_sign_off
 from db.engine import session_scope
+from db.images import NewImage, add_image
 from db.learning_cases import count_splits, learn_from, list_splits
 from db.runs import (
     StoredEvent,
@@ -357,3 +358,11 @@ def test_cases_that_are_signed_at_the_same_moment_get_places_of_their_own(engine
 
     splits = at_once(learn, 8)
     assert sorted(splits) == sorted(assign_split(n) for n in range(8))  # type: ignore[type-var]
+
+
+def test_fields_that_the_app_drew_itself_begin_no_run(engine: Engine) -> None:
+    with session_scope(engine, write=True) as session:
+        for n, is_synthetic in enumerate((True, False), 1):
+            image = add_image(session, NewImage(str(n), "b", "", "PNG", 40, 40, None, (), is_synthetic), NOW)
+            add_sign_off(session, image.case_id, 1, "Dr. A", NOW, FrozenReport(str(n) * 64, "12.0 %", None))
+        assert count_newly_signed_fields(session, 0) == 1
