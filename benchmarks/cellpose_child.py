@@ -16,13 +16,13 @@ def main() -> None:
     with contextlib.redirect_stdout(sys.stderr):
         from cellpose import models
 
-        network = models.Cellpose()
+        network = models.Cellpose(net_avg=False)  # one network is inside the package
     print("ready", flush=True)
     for line in sys.stdin:
         source, target = line.split()
         with contextlib.redirect_stdout(sys.stderr):
-            grey = 255.0 - np.load(source).astype(np.float32).mean(axis=2)
-            masks = network.eval([grey[None]], channels=[0, 0], rescale=network.diam_mean / NUCLEUS_PX)[0]
+            inverted = 255.0 - np.load(source).astype(np.float32)  # it looks for what is bright
+            masks = network.eval([inverted], channels=[0, 0], rescale=network.diam_mean / NUCLEUS_PX, net_avg=False)[0]
             np.save(target, np.asarray(masks[0]))
         print("done", flush=True)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 from nucleus_app.domain.oddities import Oddity, is_refused
@@ -30,7 +32,8 @@ def find_oddities(predictor: Predictor, field: Field) -> tuple[Oddity, ...]:
 def observe(predictor: Predictor, field: Field) -> Observed:
     """What is odd about a prepared image, and what it looks like."""
     windows = spread_windows(field.rgb)
-    measured = [measure_traits(window) for window in windows]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # filters of numpy and scipy, which let others run
+        measured = list(pool.map(measure_traits, windows))
     odd, traits = judge_windows(measured), describe_look(windows, measured)
     if is_refused(odd):
         return Observed(odd, traits)
