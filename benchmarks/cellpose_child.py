@@ -1,4 +1,5 @@
-"""Cellpose in a Python of its own, since its last release with weights inside needs old libraries (docs/development.md).
+"""Cellpose in a Python of its own, since its last release with weights inside needs old libraries:
+``pip install cellpose==0.0.1.6 mxnet==1.9.1 'numpy<1.24' 'scipy<1.12' 'opencv-python-headless<4.9' natsort tqdm``.
 
 Reads lines ``IN.npy OUT.npy``: an image (H, W, 3) uint8 at 0.5 µm/px to its label map (H, W). Answers each with a line.
 """

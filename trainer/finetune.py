@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import InvalidDataset
@@ -34,6 +33,7 @@ from trainer.dataset import EXCLUDED, TrainingImage, mask_near
 from trainer.example import Example
 from trainer.lessons import DOUBT_REACH_UM, prepare_lesson
 from trainer.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sampling_shares, save_state, summarise
+from trainer.mentor import ask
 from trainer.policy import TrainPolicy
 from trainer.replay import Replay, collect_replay
 from trainer.team import Team
@@ -118,22 +118,15 @@ def complete(batch: Batch, crops: Crops, policy: TunePolicy, start: KiNet, avera
     """
     proximity, weight = batch.proximity.clone(), batch.weight.clone()
     if crops.asked:
-        proximity[-crops.asked :] = _answer(start, batch.image[-crops.asked :])
+        proximity[-crops.asked :] = ask(start, batch.image[-crops.asked :])
     weight[crops.lab :] /= policy.gamma
     if crops.lab and policy.open_weight:
         own = slice(0, crops.lab)
         open_ = (weight[own] == 0) & (batch.region[own, None] != EXCLUDED)
-        answer = _answer(average, batch.image[own])
+        answer = ask(average, batch.image[own])
         proximity[own] = torch.where(open_, answer, proximity[own])
         weight[own] = torch.where(open_, policy.open_weight, weight[own])
     return batch._replace(proximity=proximity, weight=weight)
-
-
-def _answer(network: KiNet, image: Tensor) -> Tensor:
-    device = next(network.parameters()).device
-    on_device = image.to(device).contiguous(memory_format=torch.channels_last)
-    maps: Tensor = network(on_device, with_roi=False).proximity.float().clamp(0, 1).cpu()
-    return maps
 
 
 def finetune(

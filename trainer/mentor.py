@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from nucleus_app.kinet.checkpoint import Version
-from nucleus_app.kinet.network import restore_network
+from nucleus_app.kinet.network import KiNet, restore_network
 from trainer.augment import Batch
 from trainer.precision import in_bfloat16
+
+
+def ask(network: KiNet, image: Tensor) -> Tensor:
+    """What a network says of crops (B, 3, S, S): proximities (B, 3, S, S), 0..1, on the CPU."""
+    device = next(network.parameters()).device
+    on_device = image.to(device).contiguous(memory_format=torch.channels_last)
+    maps: Tensor = network(on_device, with_roi=False).proximity.float().clamp(0, 1).cpu()
+    return maps
 
 
 class Mentor:
@@ -26,10 +35,8 @@ class Mentor:
     @torch.no_grad()
     def complete(self, batch: Batch) -> Batch:
         """The batch with the mentor's answer in its ``proximity`` and ``weight``."""
-        plain = batch.plain.to(self._device).contiguous(memory_format=torch.channels_last)
         with in_bfloat16(self._device):
-            answer = self._network(plain, with_roi=False).proximity
-        answer = answer.float().clamp(0, 1).cpu()
+            answer = ask(self._network, batch.plain)
         is_open = batch.weight == 0
         share = torch.where(is_open, 1.0, self._share)
         return batch._replace(
