@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -35,6 +36,17 @@ def upsample(below: int, width: int, factor: int) -> nn.ConvTranspose2d:
     return nn.ConvTranspose2d(below, width, factor, stride=factor)
 
 
+def ungroup(grouped: nn.Conv2d) -> nn.Conv2d:
+    """The same 3×3 convolution with zeros between its groups: OpenVINO is quicker with it where groups are narrow."""
+    dense = nn.Conv2d(grouped.in_channels, grouped.out_channels, 3, padding=1)
+    blocks = [kernel.flatten(1) for kernel in grouped.weight.detach().chunk(grouped.groups)]
+    dense.weight.data = torch.block_diag(*blocks).view_as(dense.weight)
+    dense.bias = grouped.bias
+    return dense
+
+
 def pad_to(x: Tensor, like: Tensor) -> Tensor:
     """Pad with zeros at the right and bottom (or crop there) to the height and width of ``like``."""
+    if x.shape[2:] == like.shape[2:]:  # so that a graph made from a window of whole strides pads nothing
+        return x
     return F.pad(x, (0, like.shape[3] - x.shape[3], 0, like.shape[2] - x.shape[2]))

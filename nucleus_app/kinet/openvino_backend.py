@@ -5,6 +5,7 @@ What it makes of a version is kept in a cache folder: the next process needs nei
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
 import os
@@ -32,7 +33,7 @@ PEAKS, ROI, FEATURES = "peaks", "roi", "features"
 SEAL_KEY = "seal"
 PREPARED_DIR = SHIPPED_WEIGHTS.parent / "openvino"
 """Graphs of the shipped weights, made when the app is installed."""
-FORMAT = 1
+FORMAT = 2
 """Counts up when the graph changes, so that no old cache entry is used."""
 logger = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def _count_cores() -> int:
 
 
 def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
-    """The graph of a network as OpenVINO has it, for any height and width.
+    """The graph of a network as OpenVINO has it, for any height and width that are multiples of its stride.
 
     Through the frontend and not ``ov.convert_model``, which reports each conversion to its maker over the internet.
     """
@@ -118,7 +119,10 @@ def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     from nucleus_app.kinet.graph import FeatureGraph, PeakGraph, RoiGraph
+    from nucleus_app.kinet.layers import ungroup
 
+    network = copy.deepcopy(network)
+    network.output.maps = ungroup(network.output.maps)
     image: Any = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     graph: torch.nn.Module
     if kind == PEAKS:
