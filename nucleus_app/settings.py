@@ -82,6 +82,11 @@ class Settings:
         return self.data_dir.resolve() / "training"
 
     @property
+    def answers_dir(self) -> Path:
+        """What versions answered on images that judge them; may be deleted at any time."""
+        return self.training_dir / "answers"
+
+    @property
     def networks_dir(self) -> Path:
         """What is made of versions to run them; may be deleted at any time."""
         return self.data_dir.resolve() / "networks"

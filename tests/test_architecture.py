@@ -29,7 +29,14 @@ RULES = {
     ),
     "nucleus_app/services": (
         {"nucleus_app.services", "nucleus_app.kinet", "nucleus_app.imaging", "nucleus_app.domain"}
-        | {"nucleus_app.reports", "nucleus_app.errors", "nucleus_app.settings", "nucleus_app", "db"},
+        | {
+            "nucleus_app.reports",
+            "nucleus_app.errors",
+            "nucleus_app.settings",
+            "nucleus_app.caches",
+            "nucleus_app",
+            "db",
+        },
         {"gradio"},
     ),
     "nucleus_app/web": (
@@ -48,7 +55,7 @@ RULES = {
     "db": ({"db", "nucleus_app.domain", "nucleus_app.errors"}, {"torch", "gradio", "pandas"}),
     "trainer": (
         {"trainer", "nucleus_app.kinet", "nucleus_app.imaging", "nucleus_app.domain", "nucleus_app.errors", "db"}
-        | {"nucleus_app.settings", "nucleus_app.log", "nucleus_app"},
+        | {"nucleus_app.settings", "nucleus_app.caches", "nucleus_app.log", "nucleus_app"},
         {"gradio"},
     ),
 }

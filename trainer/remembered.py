@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from nucleus_app import __version__
+from nucleus_app.caches import mark_used
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
 from nucleus_app.kinet.checkpoint import Version
@@ -65,9 +66,12 @@ class Remembered:
         digest.update(np.ascontiguousarray(rgb).data)
         kept = self._folder / f"{digest.hexdigest()[:32]}.nuclei"
         try:
-            return unpack_nuclei(kept.read_bytes())
+            answer = unpack_nuclei(kept.read_bytes())
         except (OSError, ValueError):
             found = self._finder.find(rgb, mpp)
+        else:
+            mark_used(kept.parent, kept.name)
+            return answer
         keep_file(kept, pack_nuclei(found))
         return found
 

@@ -207,7 +207,7 @@ class Runner:
         incumbent = weights.load(active.sha256) if active else weights.load_base()
         candidate = weights.load(str(run.candidate_sha256))
         examples = read_snapshot(bench.blobs.get(str(run.snapshot)), bench.blobs, (Split.TRAIN, Split.LOCKED))
-        answers = bench.settings.training_dir / "answers"
+        answers = bench.settings.answers_dir
         known = Remembered(self._open(incumbent, cached=True), answers)
         regression = make_regression(self._open(load_version(SHIPPED_WEIGHTS), cached=True), answers, bench.recipes)
         finder = self._open(candidate, cached=False)

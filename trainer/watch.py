@@ -15,6 +15,7 @@ import torch
 from db.blobs import BlobStore
 from db.engine import create_store
 from db.migrate import migrate
+from nucleus_app.caches import remove_unused
 from nucleus_app.settings import Settings
 from trainer.finetune import TunePolicy
 from trainer.holding import take_slot
@@ -44,6 +45,7 @@ def run_watch(settings: Settings, policy: TunePolicy, *, once: bool, until_stdin
     engine = create_store(settings.sqlalchemy_url)
     if team.is_lead:
         migrate(engine)
+        remove_unused(settings.answers_dir)
     bench = Bench(settings, engine, BlobStore(settings.blob_store_url), policy, device, team)
     logger.info("trainer %s watches, on %s, process %d of %d", bench.holder, device, team.rank + 1, team.size)
     if team.is_lead:

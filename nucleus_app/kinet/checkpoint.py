@@ -47,6 +47,11 @@ class Version:
     def name(self) -> str:
         return self.provenance.name
 
+    @property
+    def key(self) -> str:
+        """What files that are made from it are called."""
+        return self.sha256[:24]
+
 
 def find_weights(path: str) -> Path:
     """The weight file that a setting means: the shipped one if nothing is set."""

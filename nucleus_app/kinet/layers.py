@@ -40,7 +40,7 @@ def ungroup(grouped: nn.Conv2d) -> nn.Conv2d:
     """The same 3×3 convolution with zeros between its groups: OpenVINO is quicker with it where groups are narrow."""
     dense = nn.Conv2d(grouped.in_channels, grouped.out_channels, 3, padding=1)
     blocks = [kernel.flatten(1) for kernel in grouped.weight.detach().chunk(grouped.groups)]
-    dense.weight.data = torch.block_diag(*blocks).view_as(dense.weight)
+    dense.weight.data = torch.block_diag(*blocks).view_as(dense.weight)  # type: ignore[no-untyped-call]
     dense.bias = grouped.bias
     return dense
 

@@ -61,7 +61,7 @@ class OpenVinoBackend:
     @classmethod
     def of_version(cls, version: Version, cache: Path | None, threads: int = 0) -> OpenVinoBackend:
         smoothing_px = version.thresholds.smoothing_px
-        name = f"{version.sha256[:24]}-{smoothing_px:g}-{FORMAT}-{ov.__version__.split('-')[0]}"
+        name = f"{version.key}-{smoothing_px:g}-{FORMAT}-{ov.__version__.split('-')[0]}"
 
         def load(kind: str) -> ov.Model:
             file = f"{name}-{kind}.openvino"

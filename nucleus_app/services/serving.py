@@ -12,6 +12,7 @@ from pathlib import Path
 
 from db.engine import session_scope
 from db.versions import CHOSEN, REFUSED, StoredActivation, activate, find_active, find_refusal, list_activations
+from nucleus_app.caches import mark_used
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
 from nucleus_app.kinet.predictor import Predictor
@@ -111,7 +112,8 @@ class Shelf:
             if base.sha256 == sha256:
                 return base
             self._base_sha256 = None  # another file lies there now: the next who asks for the base gets that one
-        path = self._workplace.settings.networks_dir / f"{sha256}.safetensors"
+        folder = self._workplace.settings.networks_dir
+        path = folder / f"{sha256}.safetensors"
         try:
             version = load_version(path)
         except CheckpointError:
@@ -119,6 +121,7 @@ class Shelf:
         if version is None or version.sha256 != sha256:
             _write(path, self._workplace.blobs.get(sha256))
             version = load_version(path)
+        mark_used(folder, version.key)
         return version
 
     def _find_base_sha256(self) -> str | None:

@@ -26,6 +26,7 @@ from db.scorings import (
     start_scoring,
 )
 from nucleus_app import __version__
+from nucleus_app.caches import remove_unused
 from nucleus_app.domain.oddities import is_refused
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
@@ -250,6 +251,7 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
         threading.Thread(target=_end_with_parent, daemon=True).start()
     lock = take_slot(settings)
     workplace = open_workplace(settings)
+    remove_unused(settings.networks_dir)
     keep_base(workplace)
     shelf = Shelf(workplace)
     version = shelf.get_current().version

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from db.engine import session_scope
 from db.scorings import get_scoring
 from db.versions import find_active, find_version, list_activations, list_versions
+from nucleus_app.caches import remove_unused
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.checkpoint import Version, load_version
 from nucleus_app.kinet.predictor import Predictor
@@ -170,6 +172,16 @@ def test_a_version_is_fetched_again_when_its_local_copy_is_spoilt_and_not_when_i
     blob_of(workplace, newer).unlink()
     assert open_shelf(workplace).get_current().version.sha256 == newer
     assert [path for path in copy.parent.iterdir() if path.suffix == ".partial"] == []
+
+
+def test_the_copy_of_a_version_in_service_counts_as_used(workplace: Workplace, newer: str) -> None:
+    put_in_service(workplace, newer)
+    open_shelf(workplace).get_current()
+    copy = workplace.settings.networks_dir / f"{newer}.safetensors"
+    os.utime(copy, (0, 0))
+    open_shelf(workplace).get_current()
+    remove_unused(workplace.settings.networks_dir)
+    assert copy.is_file()
 
 
 def test_the_base_can_be_gone_back_to_after_an_upgrade_that_ships_another(

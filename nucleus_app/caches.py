@@ -1,0 +1,27 @@
+"""Files that can be made again at any time: what nobody used for a season is removed, so that a disk does not fill."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+UNUSED_DAYS = 90
+
+
+def mark_used(folder: Path, start: str = "") -> None:
+    """Files of a folder whose names start so are in use today. One that cannot be marked is made again one day."""
+    for path in folder.glob(f"{start}*"):
+        with suppress(OSError):
+            path.touch()
+
+
+def remove_unused(folder: Path) -> None:
+    """Remove the files of a folder, and of those in it, that were not used for UNUSED_DAYS; then the folders that are empty."""
+    oldest = time.time() - UNUSED_DAYS * 24 * 3600
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
+        with suppress(OSError):
+            if path.is_dir():
+                path.rmdir()  # fails unless it is empty
+            elif path.stat().st_mtime < oldest:
+                path.unlink()
