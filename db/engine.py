@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
@@ -51,6 +51,14 @@ def full_disk_as_error() -> Iterator[None]:
         if "disk is full" in str(error.orig) or "No space left" in str(error.orig):
             raise StorageFull("The disk is full: nothing was stored. Free some space and try again.") from error
         raise
+
+
+def take_turns(session: Session, table: str) -> None:
+    """Until the end of this transaction no other one writes to the table or takes its turn, so that what is read of it stays
+    true. On SQLite a writing transaction is alone anyway.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"LOCK TABLE {table} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 @contextmanager

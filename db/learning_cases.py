@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from db.engine import take_turns
 from db.tables import LearningCaseRow
 from nucleus_app.domain.split import Split, assign_split
 
@@ -15,9 +16,9 @@ def learn_from(session: Session, case_id: int, now: datetime) -> Split:
     """Put a case on its side at its first signature; again is fine, and changes nothing. The case must be locked."""
     row = session.get(LearningCaseRow, case_id)
     if row is None:
-        if session.get_bind().dialect.name == "postgresql":
-            # Two cases that are signed at once must not get the same place. On SQLite a writing transaction is alone.
-            session.execute(text("LOCK TABLE learning_case IN SHARE ROW EXCLUSIVE MODE"))
+        take_turns(
+            session, LearningCaseRow.__tablename__
+        )  # two cases that are signed at once must not get the same place
         place = session.scalar(select(func.coalesce(func.max(LearningCaseRow.place) + 1, 0))) or 0
         row = LearningCaseRow(case_id=case_id, place=place, split=assign_split(place).value, at=now)
         session.add(row)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from db.engine import take_turns
 from db.tables import ActivationRow, VersionRow
 from nucleus_app.errors import NotFound
 
@@ -78,6 +79,12 @@ def activate(
     session.add(row)
     session.flush()
     return _activation(row)
+
+
+def hold_active(session: Session) -> StoredActivation | None:
+    """What is in service, and stays so until the end of this transaction unless it changes that itself."""
+    take_turns(session, ActivationRow.__tablename__)
+    return find_active(session)
 
 
 def find_active(session: Session) -> StoredActivation | None:

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from db.blobs import BlobStore
 from db.engine import full_disk_as_error, session_scope
 from db.runs import StoredRun, add_event, advance_run, beat_run, find_newest_sign_off
-from db.versions import PROMOTED, StoredVersion, activate, add_version, find_active, list_versions
+from db.versions import PROMOTED, StoredVersion, activate, add_version, find_active, hold_active, list_versions
 from nucleus_app.domain.learning import RunState
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import NucleusAppError, StorageFull, TrainingDiverged
@@ -216,7 +216,7 @@ class Runner:
         )
         with bench.writing() as session:
             run = beat_run(session, run.id, bench.holder)
-            if run.is_cancelled or find_active(session) != active:
+            if run.is_cancelled or hold_active(session) != active:
                 return self._advance(session, run, RunState.CANCELLED) if run.is_cancelled else run
             run = self._advance(session, run, verdict.state, verdict=verdict)
             if run.state is RunState.PROMOTED:

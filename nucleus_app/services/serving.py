@@ -11,7 +11,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from db.engine import session_scope
-from db.versions import CHOSEN, REFUSED, StoredActivation, activate, find_active, find_refusal, list_activations
+from db.versions import (
+    CHOSEN,
+    REFUSED,
+    StoredActivation,
+    activate,
+    find_active,
+    find_refusal,
+    hold_active,
+    list_activations,
+)
 from nucleus_app.caches import mark_used
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
@@ -84,7 +93,7 @@ class Shelf:
     def _note(self, active: StoredActivation, reason: str) -> None:
         """Say once that a version was refused, and once that it could be opened after all; nothing where it is not news."""
         with session_scope(self._workplace.engine, write=True) as session:
-            if find_active(session) != active or (find_refusal(session, active) is None) == (reason == CHOSEN):
+            if hold_active(session) != active or (find_refusal(session, active) is None) == (reason == CHOSEN):
                 return
             slot = self._workplace.settings.worker_slot
             activate(session, active.sha256, slot, datetime.now(UTC), reason, active.run_id)

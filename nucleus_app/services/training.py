@@ -31,8 +31,8 @@ from db.versions import (
     StoredActivation,
     StoredVersion,
     activate,
-    find_active,
     find_refusal,
+    hold_active,
     list_activations,
 )
 from nucleus_app.domain.learning import Trigger, verdict_to_mapping
@@ -142,7 +142,7 @@ class TrainingDesk:
             raise InvalidCase("Putting a version in service needs a name: give yours in the field Reader.")
         self._base.keep(sha256)
         with full_disk_as_error(), session_scope(self._workplace.engine, write=True) as session:
-            active = find_active(session)
+            active = hold_active(session)
             if active is None or active.sha256 != sha256 or find_refusal(session, active):
                 activate(session, sha256, name, datetime.now(UTC), CHOSEN)
                 self._check_file(sha256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,7 @@ from db.versions import (
     find_active,
     find_refusal,
     find_version,
+    hold_active,
     list_activations,
     list_versions,
 )
@@ -291,6 +293,30 @@ def test_in_service_is_what_was_activated_last_and_a_refusal_points_nowhere(engi
         assert find_active(session) == again
         assert find_refusal(session, again) is None  # of an earlier time
         assert [row.id for row in list_activations(session)][:2] == [again.id, back.id]
+
+
+def test_a_promotion_never_overrides_what_a_person_chose_at_the_same_moment(engine: Engine, run_id: int) -> None:
+    """As the gate does it: what was in service when it judged must still be so when it promotes."""
+    with session_scope(engine, write=True) as session:
+        for letter in "bcd":
+            add_version(session, replace(CANDIDATE, sha256=letter * 64))
+        judged = activate(session, "b" * 64, "Dr. A", NOW, "chosen")
+
+    def write(i: int) -> object:
+        with session_scope(engine, write=True) as session:
+            if i == 0:
+                hold_active(session)
+                return activate(session, "d" * 64, "Dr. A", LATER, "chosen")
+            if hold_active(session) != judged:
+                return None
+            time.sleep(0.05)  # long enough for the others to come between
+            return activate(session, "c" * 64, f"trainer-{i}", LATER, "promoted", run_id)
+
+    results = at_once(write, 4)
+    assert not [result for result in results if isinstance(result, Exception)]
+    with session_scope(engine) as session:
+        reasons = [row.reason for row in reversed(list_activations(session))]
+    assert reasons in (["chosen", "promoted", "chosen"], ["chosen", "chosen"])
 
 
 @pytest.mark.parametrize("table", ["training_run", "training_event", "activation"])
