@@ -24,7 +24,7 @@ from nucleus_app.kinet.config import PAPER, Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.teacher import ALL_VIEWS, TWO_VIEWS, Teacher, View
+from trainer.base.teacher import ALL_VIEWS, TWO_VIEWS, Teacher, View
 
 ONE_VIEW: tuple[View, ...] = ((0, False),)
 VIEWS = {1: ONE_VIEW, 2: TWO_VIEWS, 8: ALL_VIEWS}

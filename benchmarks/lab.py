@@ -12,8 +12,8 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.matching import match_points
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.kinet.predictor import Predictor
-from trainer.dataset import UNKNOWN
-from trainer.example import Example
+from trainer.learning.dataset import UNKNOWN
+from trainer.learning.example import Example
 
 FIELD_UM = 300.0
 """Side of a field: 600 px at 0.5 µm/px."""

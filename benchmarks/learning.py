@@ -27,13 +27,13 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version,
 from nucleus_app.kinet.config import SMALL, Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
-from trainer.example import Example
-from trainer.finetune import TunePolicy, finetune
-from trainer.gate import judge_candidate
-from trainer.judge import judge
-from trainer.regression import Regression, make_regression
-from trainer.remembered import Finder, Remembered
-from trainer.team import Team
+from trainer.judging.gate import judge_candidate
+from trainer.judging.judge import judge
+from trainer.judging.regression import Regression, make_regression
+from trainer.judging.remembered import Finder, Remembered
+from trainer.learning.example import Example
+from trainer.learning.finetune import TunePolicy, finetune
+from trainer.learning.team import Team
 
 LAB = "ki67_breast"
 TEST = ("03", "08", "13", "15", "18", "22", "23", "28")

@@ -11,7 +11,7 @@ from nucleus_app.domain.agreement import Agreement
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.evaluation import evaluate, radius_in_um
 from nucleus_app.kinet.predictor import Predictor
-from trainer.dataset import split_by_case
+from trainer.learning.dataset import split_by_case
 
 DATA = Path(os.environ.get("KI67_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SETS = ("ki67_breast", "ki67_ginet", "ki67_glioma", "ki67_pnet")

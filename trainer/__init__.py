@@ -1,1 +1,1 @@
-"""Training of the network: data, augmentation, losses, the loop, calibration. Never imported by the app."""
+"""Training of the network, from signed corrections or from folders of labelled images. Never imported by the app."""

@@ -26,19 +26,19 @@ from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.log import set_up_logging
 from nucleus_app.settings import read_settings
-from trainer.average import average_versions
-from trainer.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
-from trainer.dataset import hash_images, prepare_training_image, split_by_case
-from trainer.judge import judge, restain_images
-from trainer.loop import MATCH_RADIUS_UM, fit
-from trainer.mentor import Mentor
-from trainer.policy import TrainPolicy
-from trainer.pretrained import start_network
+from trainer.base.pretrained import start_network
+from trainer.base.scale_guess import fit_scale_guess
+from trainer.base.seeds import SeedFinder
+from trainer.base.teacher import Teacher
+from trainer.base.teaching_set import UnlabelledFile, assemble
+from trainer.judging.judge import judge, restain_images
+from trainer.learning.average import average_versions
+from trainer.learning.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
+from trainer.learning.dataset import hash_images, prepare_training_image, split_by_case
+from trainer.learning.loop import MATCH_RADIUS_UM, fit
+from trainer.learning.mentor import Mentor
+from trainer.learning.policy import TrainPolicy
 from trainer.run import parse_policy
-from trainer.scale_guess import fit_scale_guess
-from trainer.seeds import SeedFinder
-from trainer.teacher import Teacher
-from trainer.teaching_set import UnlabelledFile, assemble
 from trainer.watch import run_watch
 
 DEFAULTS = TrainPolicy()

@@ -9,7 +9,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.errors import LostRun
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.remembered import Finder
+from trainer.judging.remembered import Finder
 
 WAIT_S = 0.5
 

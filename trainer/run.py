@@ -27,15 +27,23 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version,
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.settings import Settings
 from trainer.attending import AttendedFinder
-from trainer.budget import keep_newest, say_left_out
-from trainer.finetune import TunePolicy, finetune, hide_paths
-from trainer.gate import judge_candidate
+from trainer.corrections.budget import keep_newest, say_left_out
+from trainer.corrections.snapshot import (
+    Plan,
+    count_silent,
+    freeze,
+    gather,
+    list_signed_images,
+    parse_snapshot,
+    read_snapshot,
+)
+from trainer.corrections.statement import Statement
 from trainer.holding import Pulse, name_holder
-from trainer.regression import RECIPES, make_regression
-from trainer.remembered import Finder, Lazy, Remembered
-from trainer.snapshot import Plan, count_silent, freeze, gather, list_signed_images, parse_snapshot, read_snapshot
-from trainer.statement import Statement
-from trainer.team import Team
+from trainer.judging.gate import judge_candidate
+from trainer.judging.regression import RECIPES, make_regression
+from trainer.judging.remembered import Finder, Lazy, Remembered
+from trainer.learning.finetune import TunePolicy, finetune, hide_paths
+from trainer.learning.team import Team
 from trainer.weights import Weights, name_next, parse_instant
 
 logger = logging.getLogger(__name__)

@@ -17,11 +17,11 @@ from db.engine import create_store
 from db.migrate import migrate
 from nucleus_app.caches import remove_unused
 from nucleus_app.settings import Settings
-from trainer.finetune import TunePolicy
 from trainer.holding import take_slot
+from trainer.learning.finetune import TunePolicy
+from trainer.learning.team import Team
 from trainer.post import Post, follow
 from trainer.run import Bench
-from trainer.team import Team
 
 logger = logging.getLogger(__name__)
 GRACE_S = 8.0

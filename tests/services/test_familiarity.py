@@ -10,7 +10,7 @@ from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import open_backend
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.services.familiarity import find_oddities
-from trainer.scale_guess import collect_features, solve
+from trainer.base.scale_guess import collect_features, solve
 
 RECIPE = FieldRecipe(width_px=480, height_px=480)
 

@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any
 from unittest import mock
 
-import trainer.finetune
-import trainer.loop
+import trainer.learning.finetune
+import trainer.learning.loop
 import trainer.run
 import trainer.watch
 from tests.trainer.posts import PROMOTION
@@ -25,7 +25,7 @@ from trainer.__main__ import main
 
 KILLS: dict[str, tuple[Any, str, int]] = {
     "preparing": (trainer.run, "freeze", 1),
-    "training": (trainer.loop.Run, "train_step", 3),
+    "training": (trainer.learning.loop.Run, "train_step", 3),
     "between the candidate's file and its row": (trainer.run, "add_version", 1),
     "judging": (trainer.run, "judge_candidate", 1),
     "before the activation": (trainer.run, "activate", 1),
@@ -40,7 +40,7 @@ def drive(point: str, arguments: list[str]) -> int:
     with (
         mock.patch("trainer.run.judge_candidate", judge),
         mock.patch("trainer.watch.Bench", partial(trainer.run.Bench, recipes=())),
-        mock.patch("trainer.finetune.CHECKPOINT_EVERY_S", -1.0),
+        mock.patch("trainer.learning.finetune.CHECKPOINT_EVERY_S", -1.0),
     ):
         if point not in KILLS:
             return main(arguments)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from trainer.dataset import UNKNOWN
-from trainer.example import Example, Points
+from trainer.learning.dataset import UNKNOWN
+from trainer.learning.example import Example, Points
 
 NO_POINTS: Points = np.empty((0, 2), np.float32)
 

@@ -14,11 +14,11 @@ from nucleus_app.domain.learning import RunState, Trigger, Verdict
 from nucleus_app.kinet.checkpoint import Version, load_version, write_version
 from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW
-from trainer.finetune import TunePolicy
 from trainer.holding import Pulse
+from trainer.learning.finetune import TunePolicy
+from trainer.learning.team import Team
 from trainer.post import Post
 from trainer.run import Bench
-from trainer.team import Team
 
 QUICK = TunePolicy(steps=4, batch=2, crop_px=64, replay=(), frozen_stages=0)
 PROMOTION = Verdict(RunState.PROMOTED, "Learned from 2 fields of 2 cases; better.", (), 2, None, None, 1.0)

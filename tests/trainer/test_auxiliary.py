@@ -11,10 +11,10 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.imaging.stain import HAEMATOXYLIN, STAIN_MATRIX, density_to_rgb, density_to_stains, rgb_to_density
 from nucleus_app.kinet.config import SMALL
-from trainer.auxiliary import EOSIN, read_auxiliary, restain_as_ki67
-from trainer.dataset import NON_TUMOUR, TUMOUR
-from trainer.policy import TrainPolicy
-from trainer.teaching_set import UnlabelledFile, assemble
+from trainer.base.auxiliary import EOSIN, read_auxiliary, restain_as_ki67
+from trainer.base.teaching_set import UnlabelledFile, assemble
+from trainer.learning.dataset import NON_TUMOUR, TUMOUR
+from trainer.learning.policy import TrainPolicy
 
 EPITHELIAL = [[float(x), float(y)] for y in range(20, 100, 16) for x in range(20, 180, 16)]
 FIBROBLAST = [[float(x), 150.0] for x in range(20, 180, 20)]

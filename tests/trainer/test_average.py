@@ -9,7 +9,7 @@ from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.config import SMALL
 from nucleus_app.kinet.network import restore_network
-from trainer.average import average_versions
+from trainer.learning.average import average_versions
 
 
 def moved_by(version: Version, amount: float) -> Version:

@@ -12,11 +12,11 @@ from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW, add_drawn_cases
 from tests.trainer.posts import FakeTuning, ask_for_run, events_of, make_bench, run_of, watch_once
-from trainer import budget
 from trainer import run as run_module
-from trainer.budget import keep_newest
-from trainer.snapshot import list_signed_images, parse_snapshot
-from trainer.statement import Statement, Window, make_example
+from trainer.corrections import budget
+from trainer.corrections.budget import keep_newest
+from trainer.corrections.snapshot import list_signed_images, parse_snapshot
+from trainer.corrections.statement import Statement, Window, make_example
 
 NO_POINTS = np.empty((0, 2), np.float32)
 SMALL = {Split.TRAIN: 0.6, Split.VALIDATION: 0.3, Split.LOCKED: 0.3}

@@ -13,8 +13,8 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.predictor import Predictor
 from trainer.__main__ import main
-from trainer.calibrate import fit_confidence, judge_nuclei, measure_reliability
-from trainer.scale_guess import collect_features, solve
+from trainer.base.scale_guess import collect_features, solve
+from trainer.learning.calibrate import fit_confidence, judge_nuclei, measure_reliability
 
 
 def test_confidence_is_the_share_of_nuclei_that_are_right() -> None:

@@ -17,13 +17,13 @@ from nucleus_app.kinet.config import Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet, restore_network
 from tests.conftest import TINY
 from tests.trainer.examples import by_person, make_example
-from trainer.augment import Batch
-from trainer.dataset import EXCLUDED
-from trainer.example import Example
-from trainer.finetune import Crops, TunePolicy, complete, finetune, list_judged
-from trainer.lessons import prepare_lesson
-from trainer.replay import Replay, collect_replay, draw_synthetic, teach_everywhere
-from trainer.team import Team
+from trainer.learning.augment import Batch
+from trainer.learning.dataset import EXCLUDED
+from trainer.learning.example import Example
+from trainer.learning.finetune import Crops, TunePolicy, complete, finetune, list_judged
+from trainer.learning.lessons import prepare_lesson
+from trainer.learning.replay import Replay, collect_replay, draw_synthetic, teach_everywhere
+from trainer.learning.team import Team
 
 QUICK = TunePolicy(steps=4, batch=4, crop_px=64, replay=())
 WITH_REPLAY = replace(QUICK, replay=TunePolicy().replay)

@@ -14,12 +14,12 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.example import Example
-from trainer.gallery import SHOWN
-from trainer.gate import judge_candidate
-from trainer.regression import RECIPES, Regression, make_regression
-from trainer.remembered import Remembered
-from trainer.resampling import index_error, judge_image, measure, pair_up
+from trainer.judging.gallery import SHOWN
+from trainer.judging.gate import judge_candidate
+from trainer.judging.regression import RECIPES, Regression, make_regression
+from trainer.judging.remembered import Remembered
+from trainer.judging.resampling import index_error, judge_image, measure, pair_up
+from trainer.learning.example import Example
 
 SIDE = 300
 NOTHING = Regression((), (), ())

@@ -9,7 +9,7 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
-from trainer.judge import judge, restain_images
+from trainer.judging.judge import judge, restain_images
 
 
 @pytest.fixture(scope="module")

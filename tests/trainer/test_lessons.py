@@ -7,8 +7,8 @@ import pytest
 
 from nucleus_app.domain.nuclei import NucleusClass
 from tests.trainer.examples import by_person, make_example
-from trainer.dataset import EXCLUDED, NON_TUMOUR, TUMOUR, UNKNOWN
-from trainer.lessons import PERSON_WEIGHT, REVIEWED_WEIGHT, SIGNED_WEIGHT, prepare_lesson
+from trainer.learning.dataset import EXCLUDED, NON_TUMOUR, TUMOUR, UNKNOWN
+from trainer.learning.lessons import PERSON_WEIGHT, REVIEWED_WEIGHT, SIGNED_WEIGHT, prepare_lesson
 
 
 def weight_of(share: float) -> int:

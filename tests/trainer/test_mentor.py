@@ -6,8 +6,8 @@ import torch
 
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.network import restore_network
-from trainer.augment import Batch
-from trainer.mentor import Mentor
+from trainer.learning.augment import Batch
+from trainer.learning.mentor import Mentor
 
 
 def make_batch() -> Batch:

@@ -12,7 +12,7 @@ from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.config import LARGE
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.unet import UNetContraction, UNetExpansion
-from trainer.pretrained import BRIGHTEST, DARKEST, start_network
+from trainer.base.pretrained import BRIGHTEST, DARKEST, start_network
 
 
 class _Decoder(nn.Module):

@@ -23,8 +23,8 @@ from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW, NewCase, add_case, add_drawn_cases
 from tests.trainer.posts import PROMOTION, FakeTuning, ask_for_run, events_of, make_bench, run_of, watch_once
 from trainer import run as run_module
+from trainer.corrections.snapshot import parse_snapshot
 from trainer.run import Bench, explain, parse_policy
-from trainer.snapshot import parse_snapshot
 from trainer.weights import name_next
 
 

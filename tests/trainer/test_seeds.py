@@ -11,8 +11,8 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.seeds import CORE_PX, SeedFinder
-from trainer.teacher import SURE_ALONE, Teacher
+from trainer.base.seeds import CORE_PX, SeedFinder
+from trainer.base.teacher import SURE_ALONE, Teacher
 
 
 class Darkness(nn.Module):

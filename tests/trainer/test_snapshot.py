@@ -20,10 +20,10 @@ from nucleus_app.services.sheets import move_images, split_image
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import reclass
 from tests.trainer.lessons import NOW, NewCase, add_case, noise, rectangle, region, reopen, sign
-from trainer.dataset import NON_TUMOUR, TUMOUR
-from trainer.example import Example
-from trainer.snapshot import Plan, Snapshot, count_silent, freeze, gather, read_snapshot
-from trainer.statement import Statement, Window, make_example, paint
+from trainer.corrections.snapshot import Plan, Snapshot, count_silent, freeze, gather, read_snapshot
+from trainer.corrections.statement import Statement, Window, make_example, paint
+from trainer.learning.dataset import NON_TUMOUR, TUMOUR
+from trainer.learning.example import Example
 
 PLAN = Plan(3, "lab-1", "a" * 64, {"steps": 4})
 FIELD = {"op": "class", "ids": [0], "c": 0}

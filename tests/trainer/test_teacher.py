@@ -8,8 +8,8 @@ from nucleus_app.domain.matching import match_points
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
-from trainer.dataset import TrainingImage, prepare_training_image
-from trainer.teacher import Teacher
+from trainer.base.teacher import Teacher
+from trainer.learning.dataset import TrainingImage, prepare_training_image
 
 
 @pytest.fixture(scope="module")

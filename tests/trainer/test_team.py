@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.team import Team
+from trainer.learning.team import Team
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
@@ -16,8 +16,8 @@ import json, sys
 from pathlib import Path
 from nucleus_app.kinet.checkpoint import load_version
 from tests.trainer.examples import make_example
-from trainer.finetune import TunePolicy, finetune
-from trainer.team import Team
+from trainer.learning.finetune import TunePolicy, finetune
+from trainer.learning.team import Team
 
 folder = Path(sys.argv[1])
 team = Team.join()

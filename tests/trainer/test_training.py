@@ -24,9 +24,9 @@ from nucleus_app.kinet.network import KiNet, KiNetOutput
 from nucleus_app.kinet.predictor import Predictor
 from tests.conftest import TINY
 from trainer.__main__ import main
-from trainer.augment import Batch, draw_batch, random_warp
-from trainer.calibrate import calibrate_thresholds, per_class
-from trainer.dataset import (
+from trainer.learning.augment import Batch, draw_batch, random_warp
+from trainer.learning.calibrate import calibrate_thresholds, per_class
+from trainer.learning.dataset import (
     NON_TUMOUR,
     TUMOUR,
     UNKNOWN,
@@ -36,9 +36,9 @@ from trainer.dataset import (
     prepare_training_image,
     split_by_case,
 )
-from trainer.loop import Run, fit, sampling_shares
-from trainer.losses import correlation_penalty, joint_loss, nucleus_loss, roi_loss
-from trainer.policy import TrainPolicy
+from trainer.learning.loop import Run, fit, sampling_shares
+from trainer.learning.losses import correlation_penalty, joint_loss, nucleus_loss, roi_loss
+from trainer.learning.policy import TrainPolicy
 
 POLICY = TrainPolicy(steps=6, batch=2, crop_px=64, evaluate_every=3)
 

@@ -35,10 +35,10 @@ from tests.trainer.posts import (
 from trainer import run as run_module
 from trainer.attending import Word
 from trainer.holding import Watcher, name_holder, take_slot
+from trainer.learning.team import Team
 from trainer.post import END, MAX_RECOVERIES, WAS_STOPPED, Lookout, Post
 from trainer.run import Bench
 from trainer.schedule import is_allowed
-from trainer.team import Team
 from trainer.watch import choose_device
 
 PATIENCE_S = 120

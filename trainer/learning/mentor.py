@@ -7,8 +7,8 @@ from torch import Tensor
 
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.network import KiNet, restore_network
-from trainer.augment import Batch
-from trainer.precision import in_bfloat16
+from trainer.learning.augment import Batch
+from trainer.learning.precision import in_bfloat16
 
 
 def ask(network: KiNet, image: Tensor) -> Tensor:

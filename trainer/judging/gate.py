@@ -15,11 +15,10 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.learning import Comparison, Difference, RunState, Verdict
 from nucleus_app.domain.matching import match_points
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
-from trainer.example import Example, Points
-from trainer.gallery import pick_changes
-from trainer.regression import Regression
-from trainer.remembered import Finder
-from trainer.resampling import (
+from trainer.judging.gallery import pick_changes
+from trainer.judging.regression import Regression
+from trainer.judging.remembered import Finder
+from trainer.judging.resampling import (
     MATCH_UM,
     TRUTH,
     Differences,
@@ -31,7 +30,8 @@ from trainer.resampling import (
     pair_up,
     sum_images,
 )
-from trainer.wording import say_effect, say_evidence, say_learned
+from trainer.judging.wording import say_effect, say_evidence, say_learned
+from trainer.learning.example import Example, Points
 
 FEWEST_CASES, FEWEST_NUCLEI = 2, 200
 """Locked evidence below which nothing is decided."""

@@ -25,14 +25,14 @@ from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds
 from nucleus_app.kinet.evaluation import Evaluation, evaluate, radius_in_um
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
-from trainer.augment import Batch, draw_batch
-from trainer.calibrate import calibrate_thresholds
-from trainer.dataset import TrainingImage
-from trainer.losses import is_finite, joint_loss
-from trainer.mentor import Mentor
-from trainer.policy import TrainPolicy
-from trainer.precision import in_bfloat16
-from trainer.team import Team
+from trainer.learning.augment import Batch, draw_batch
+from trainer.learning.calibrate import calibrate_thresholds
+from trainer.learning.dataset import TrainingImage
+from trainer.learning.losses import is_finite, joint_loss
+from trainer.learning.mentor import Mentor
+from trainer.learning.policy import TrainPolicy
+from trainer.learning.precision import in_bfloat16
+from trainer.learning.team import Team
 
 MATCH_RADIUS_UM = 6.0
 SET_POWER = 0.35

@@ -18,9 +18,9 @@ from nucleus_app.domain.regions import bound_shape
 from nucleus_app.domain.review import fold
 from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.domain.split import Split
-from trainer.dataset import EXCLUDED, NON_TUMOUR
-from trainer.example import Points
-from trainer.statement import Statement, Window, look_up_reviewed, look_up_tissue
+from trainer.corrections.statement import Statement, Window, look_up_reviewed, look_up_tissue
+from trainer.learning.dataset import EXCLUDED, NON_TUMOUR
+from trainer.learning.example import Points
 
 MARGIN_UM = 32.0
 """Around what was said so much of the image is kept, for the network to see it in its surroundings."""

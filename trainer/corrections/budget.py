@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from nucleus_app.domain.split import Split
-from trainer.statement import Statement
+from trainer.corrections.statement import Statement
 
 MEGAPIXELS = {Split.TRAIN: 60.0, Split.VALIDATION: 30.0, Split.LOCKED: 30.0}
 NAMES = {Split.TRAIN: "training", Split.VALIDATION: "validation", Split.LOCKED: "locked"}

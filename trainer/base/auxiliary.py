@@ -21,7 +21,7 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, STAIN_MATRIX, density_to_rgb, rgb_to_density
 from nucleus_app.kinet.preprocess import Rgb, scale_image
-from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near
+from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near
 
 EOSIN = np.array([0.072, 0.990, 0.105], np.float32)
 """Optical density of eosin in red, green and blue, a unit vector (Ruifrok & Johnston 2001)."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from trainer.dataset import (
+from trainer.learning.dataset import (
     EXCLUDED,
     NON_TUMOUR,
     TUMOUR,

@@ -19,8 +19,8 @@ from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
 from nucleus_app.errors import InvalidImage
 from nucleus_app.imaging.reader import DAMAGE, decode_png, encode_png
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from trainer.judge import restain_images
-from trainer.remembered import Finder, Remembered, keep_file
+from trainer.judging.judge import restain_images
+from trainer.judging.remembered import Finder, Remembered, keep_file
 
 SIDE_PX = 420
 FIRST_SEED = 4100

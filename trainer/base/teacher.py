@@ -15,8 +15,8 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.kinet.graph import decode_maps
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near, measure_stains
-from trainer.seeds import SeedFinder
+from trainer.base.seeds import SeedFinder
+from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near, measure_stains
 
 LABEL_REACH_UM = 4.0
 """A label this near a nucleus that the teacher found is centred on it."""

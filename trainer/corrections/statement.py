@@ -19,8 +19,8 @@ from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.dataset import EXCLUDED, NON_TUMOUR, TUMOUR, UNKNOWN
-from trainer.example import Example, Points
+from trainer.learning.dataset import EXCLUDED, NON_TUMOUR, TUMOUR, UNKNOWN
+from trainer.learning.example import Example, Points
 
 POINTS_AT_ONCE = 1_000_000
 """Pixels whose place in a shape is asked for at once."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from nucleus_app.domain.nuclei import NucleusClass
-from trainer.example import Example
-from trainer.resampling import CLASS_TP, TRUTH, Judged, index_error, sum_images
+from trainer.judging.resampling import CLASS_TP, TRUTH, Judged, index_error, sum_images
+from trainer.learning.example import Example
 
 BLOCK_OF_CASES = 4
 """One signed case in so many is locked (``domain/split.py``)."""

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nucleus_app.kinet.network import KiNetOutput
-from trainer.augment import Batch
-from trainer.dataset import NON_TUMOUR, TUMOUR, UNKNOWN
-from trainer.policy import TrainPolicy
+from trainer.learning.augment import Batch
+from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN
+from trainer.learning.policy import TrainPolicy
 
 
 class LossTerms(NamedTuple):

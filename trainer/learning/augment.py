@@ -17,7 +17,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.imaging.stain import stain_matrix
 from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.proximity import encode_points
-from trainer.dataset import UNKNOWN, TrainingImage
+from trainer.learning.dataset import UNKNOWN, TrainingImage
 
 WIDEST_SCALE = (0.75, 1.35)
 ELASTIC_PX = 2.0

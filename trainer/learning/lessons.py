@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.kinet.preprocess import scale_image
-from trainer.dataset import (
+from trainer.learning.dataset import (
     EXCLUDED,
     NON_TUMOUR,
     STROMA_BEYOND_UM,
@@ -21,7 +21,7 @@ from trainer.dataset import (
     resize_codes,
     resize_mask,
 )
-from trainer.example import Example
+from trainer.learning.example import Example
 
 PERSON_REACH_UM = 4.0
 """Around what a person did: as far as a nucleus' own proximity reaches."""

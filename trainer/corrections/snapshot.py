@@ -22,10 +22,10 @@ from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.reader import decode_png
-from trainer.example import Example
-from trainer.patients import find_sides, group_cases
-from trainer.said import ReviewedImage, state_image
-from trainer.statement import Statement, make_example, parse_statement, statement_to_mapping
+from trainer.corrections.patients import find_sides, group_cases
+from trainer.corrections.said import ReviewedImage, state_image
+from trainer.corrections.statement import Statement, make_example, parse_statement, statement_to_mapping
+from trainer.learning.example import Example
 
 FORMAT = 1
 TRIES = 5

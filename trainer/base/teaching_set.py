@@ -13,10 +13,10 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.preprocess import scale_image
-from trainer.auxiliary import read_auxiliary
-from trainer.dataset import TrainingImage, prepare_training_image
-from trainer.policy import TrainPolicy
-from trainer.teacher import Teacher
+from trainer.base.auxiliary import read_auxiliary
+from trainer.base.teacher import Teacher
+from trainer.learning.dataset import TrainingImage, prepare_training_image
+from trainer.learning.policy import TrainPolicy
 
 UNLABELLED = "unlabelled"
 """Starts the names of images that a teacher labelled: they are sets of their own when crops are drawn."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nucleus_app.kinet.config import ScaleGuess
 from nucleus_app.kinet.predictor import Predictor, pick_windows
 from nucleus_app.kinet.preprocess import Rgb, scale_image
-from trainer.dataset import TrainingImage
+from trainer.learning.dataset import TrainingImage
 
 OCTAVES = np.round(np.arange(-1.25, 1.26, 0.25), 2)
 RIDGE = 100.0

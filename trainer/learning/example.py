@@ -26,7 +26,7 @@ class Example:
     readers disagree about.
     ``reviewed`` (H, W): painted as reviewed. ``signed`` (H, W): counted fields in which a person corrected something.
     ``excluded`` (H, W). ``tissue`` (H, W) uint8: the weak regions that a person painted, codes of
-    :mod:`trainer.dataset`. An excluded pixel is neither reviewed nor signed.
+    :mod:`trainer.learning.dataset`. An excluded pixel is neither reviewed nor signed.
     """
 
     name: str

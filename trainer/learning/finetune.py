@@ -26,17 +26,17 @@ from nucleus_app.kinet.config import Provenance
 from nucleus_app.kinet.evaluation import evaluate, radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
-from trainer.augment import SAME_LAB, UNKNOWN_LAB, Batch, draw_batch
-from trainer.average import blend
-from trainer.calibrate import fit_confidence, judge_nuclei
-from trainer.dataset import EXCLUDED, TrainingImage, mask_near
-from trainer.example import Example
-from trainer.lessons import DOUBT_REACH_UM, prepare_lesson
-from trainer.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sampling_shares, save_state, summarise
-from trainer.mentor import ask
-from trainer.policy import TrainPolicy
-from trainer.replay import Replay, collect_replay
-from trainer.team import Team
+from trainer.learning.augment import SAME_LAB, UNKNOWN_LAB, Batch, draw_batch
+from trainer.learning.average import blend
+from trainer.learning.calibrate import fit_confidence, judge_nuclei
+from trainer.learning.dataset import EXCLUDED, TrainingImage, mask_near
+from trainer.learning.example import Example
+from trainer.learning.lessons import DOUBT_REACH_UM, prepare_lesson
+from trainer.learning.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sampling_shares, save_state, summarise
+from trainer.learning.mentor import ask
+from trainer.learning.policy import TrainPolicy
+from trainer.learning.replay import Replay, collect_replay
+from trainer.learning.team import Team
 
 CHECKPOINT_EVERY_S = 20.0
 REPORT_EVERY = 5

@@ -1,0 +1,1 @@
+"""What only the making of the base weights needs: other data, teachers, other starts."""
