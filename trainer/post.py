@@ -17,6 +17,7 @@ from db.engine import session_scope
 from db.runs import (
     StoredRun,
     add_event,
+    beat_run,
     count_newly_signed_fields,
     find_newest_sign_off,
     find_open_run,
@@ -27,7 +28,7 @@ from db.runs import (
 )
 from db.scorings import count_open_scorings
 from nucleus_app.domain.learning import RunState, Trigger
-from nucleus_app.errors import LostRun, StaleRevision, StorageFull
+from nucleus_app.errors import LostRun, StaleRevision, StorageFull, TrainingDiverged
 from trainer.attending import Attendance, Cancelled, Stopped, Word
 from trainer.holding import Pulse, Watcher
 from trainer.run import SEE_LOG, Bench, Runner, Task, explain, train_together
@@ -155,13 +156,14 @@ class Post:
                 return
 
     def _count_recoveries(self, run: StoredRun) -> int:
-        """How often it was taken up since it last got on, or was stopped by somebody."""
+        """How often it was taken up since it last got further than ever before, or was stopped by somebody."""
         with session_scope(self._bench.engine) as session:
             events = [stored.event for stored in list_events(session, run.id)]
-        count = 0
-        for event in reversed(events):
-            if event == WAS_STOPPED or event.get("event") in ("progress", "evaluation"):
-                break
+        count, furthest = 0, 0
+        for event in events:
+            step = event.get("step", 0) if event.get("event") == "progress" else 0
+            if event == WAS_STOPPED or step > furthest:
+                count, furthest = 0, max(step, furthest)
             count += event == GOES_ON
         return count
 
@@ -214,7 +216,10 @@ class Lookout:
         must_look = self._bench.device == "cpu" or self._is_paused
         if must_look and self._clock() - self._looked >= PAUSE_CHECK_S:
             self._looked = self._clock()
-            self._look_for_scorings()
+            try:
+                self._look_for_scorings()
+            except LostRun:
+                return Word.LOST
         return Word.WAIT if self._is_paused else Word.GO
 
     def _look_for_scorings(self) -> None:
@@ -222,6 +227,7 @@ class Lookout:
             must_wait = self._bench.device == "cpu" and count_open_scorings(session) > 0
         if must_wait != self._is_paused:
             with self._bench.writing() as session:
+                beat_run(session, self._run_id, self._bench.holder)
                 add_event(session, self._run_id, {"event": "paused" if must_wait else "resumed"}, _now())
             self._is_paused = must_wait
 
@@ -240,7 +246,7 @@ def follow(bench: Bench) -> None:
         if isinstance(order, Task):
             try:
                 train_together(bench, order, lambda event: None, lambda: None)
-            except (Stopped, Cancelled, LostRun):
+            except (Stopped, Cancelled, LostRun, TrainingDiverged):
                 continue
 
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from db.blobs import BlobStore
 from db.engine import full_disk_as_error, session_scope
 from db.runs import StoredRun, add_event, advance_run, beat_run, find_newest_sign_off
-from db.versions import PROMOTED, StoredVersion, activate, add_version, find_active, hold_active, list_versions
+from db.versions import CHOSEN, PROMOTED, StoredVersion, activate, add_version, find_active, hold_active, list_versions
 from nucleus_app.domain.learning import RunState
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import NucleusAppError, StorageFull, TrainingDiverged
@@ -31,11 +31,13 @@ from trainer.corrections.budget import keep_newest, say_left_out
 from trainer.corrections.snapshot import (
     Plan,
     count_silent,
+    find_lost,
     freeze,
     gather,
     list_signed_images,
     parse_snapshot,
     read_snapshot,
+    say_lost,
 )
 from trainer.corrections.statement import Statement
 from trainer.holding import Pulse, name_holder
@@ -52,6 +54,10 @@ FULL_DISK_TEXTS = ("No space left on device", "basic_ios::clear: iostream error"
 DIVERGED = (
     "The training went astray: its losses were no numbers any more. Nothing was changed. Start it again; if that "
     "happens again, look for corrections that contradict what is seen."
+)
+CHOSEN_MEANWHILE = (
+    "While this lesson ran, somebody put another version in service than the one it started from. That choice stands: put "
+    "this one in service by hand if you want it."
 )
 NOTHING = "There is nothing to learn from yet: no signed case that trains has a correction, or an area marked as reviewed, tumour or non-tumour."
 
@@ -144,10 +150,12 @@ class Runner:
         with session_scope(bench.engine) as session:
             newest = find_newest_sign_off(session)
             gathered = gather(session)
-            statements, left_out = keep_newest(gathered, list_signed_images(session))
+            signed = list_signed_images(session)
             silent = count_silent(session, gathered)
             active = find_active(session)
             name = name_next(version.name for version in list_versions(session))
+        lost = find_lost(gathered, bench.blobs)
+        statements, left_out = keep_newest([s for s in gathered if s.image not in lost], signed)
         summary = summarise_statements(statements) | {"silent": silent}
         if left_out:
             summary["left_out"] = {side.value: n for side, n in left_out.items()}
@@ -159,8 +167,8 @@ class Runner:
         plan = Plan(run.id, name, start.sha256, asdict(bench.policy))
         snapshot = bench.blobs.put(freeze(statements, plan))
         with bench.writing() as session:
-            if left_out:
-                add_event(session, run.id, {"event": "note", "text": say_left_out(left_out)}, _now())
+            for text in [say_left_out(left_out)] * bool(left_out) + [say_lost(lost)] * bool(lost):
+                add_event(session, run.id, {"event": "note", "text": text}, _now())
             return self._advance(
                 session, run, RunState.TRAINING, snapshot=snapshot, start_sha256=start.sha256, summary=summary,
                 last_sign_off=newest,
@@ -202,12 +210,13 @@ class Runner:
             if event.get("event") == "progress":
                 self._pulse.doing = f"training, step {event['step']} of {event['of']}"
             with self._bench.writing() as session:
+                beat_run(session, run.id, self._bench.holder)  # another trainer's run is not written into
                 add_event(session, run.id, event, _now())
 
         return report
 
     def _judge(self, run: StoredRun) -> StoredRun:
-        """Both versions are loaded from their own files. One that was put in service meanwhile is the one to beat."""
+        """Both versions are loaded from their own files. One that was put in service meanwhile is the one to compare with."""
         bench = self._bench
         with session_scope(bench.engine) as session:
             active = find_active(session)
@@ -219,9 +228,11 @@ class Runner:
         known = Remembered(self._open(incumbent, cached=True), answers)
         regression = make_regression(self._open(load_version(SHIPPED_WEIGHTS), cached=True), answers, bench.recipes)
         finder = self._open(candidate, cached=False)
+        is_chosen = active is not None and active.reason == CHOSEN and active.sha256 != run.start_sha256
         verdict = judge_candidate(
-            finder, known, examples.locked, examples.training, regression, run.summary.get("silent", 0)
-        )
+            finder, known, examples.locked, examples.training, regression, run.summary.get("silent", 0),
+            CHOSEN_MEANWHILE if is_chosen else "",
+        )  # fmt: skip
         with bench.writing() as session:
             run = beat_run(session, run.id, bench.holder)
             if run.is_cancelled or hold_active(session) != active:

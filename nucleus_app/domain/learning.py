@@ -85,7 +85,9 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the gate decided. ``sentence`` is for a pathologist; ``reasons`` hold what spoke against the candidate."""
+    """What the gate decided. ``sentence`` is for a pathologist; ``reasons`` hold what spoke against the candidate. ``effect``
+    says how it differs from the version that it was compared with, whatever was decided.
+    """
 
     state: RunState
     sentence: str
@@ -95,6 +97,7 @@ class Verdict:
     regression: Comparison | None
     lesson_agreement: float | None
     gallery: tuple[Change, ...] = ()
+    effect: str = ""
 
 
 def verdict_to_mapping(verdict: Verdict) -> dict[str, Any]:
@@ -120,6 +123,7 @@ def parse_verdict(mapping: dict[str, Any]) -> Verdict:
         tuple(
             Change(*row[:3], *(None if c is None else NucleusClass(c) for c in row[3:])) for row in mapping["gallery"]
         ),
+        mapping.get("effect", ""),  # verdicts of before it was kept
     )
 
 

@@ -177,7 +177,7 @@ class TrainingDesk:
 
     def _trainer_to_mapping(self, look: _Look, now: datetime) -> Mapping:
         latest = look.trainers[0] if look.trainers else None
-        is_there = latest is not None and now - latest.at < THERE_FOR
+        is_there = latest is not None and abs(now - latest.at) < THERE_FOR
         is_failing = self._is_trainer_failing()
         return {
             "is_there": is_there and not is_failing,

@@ -7,7 +7,7 @@ from typing import Any
 
 from db.runs import StoredRun
 from db.versions import StoredVersion
-from nucleus_app.domain.learning import RunState
+from nucleus_app.domain.learning import RunState, Verdict
 
 SHIPPED = "Shipped with the app; it has not learned from your cases yet."
 GIVEN = "The weights that this installation was given (NUCLEUS_WEIGHTS); they have not learned from your cases yet."
@@ -42,13 +42,21 @@ def say_run(run: StoredRun) -> str:
 def say_origin(version: StoredVersion, run: StoredRun | None, *, is_shipped: bool) -> str:
     """From what a version learned, and what that did."""
     if run is not None and run.verdict is not None and run.verdict.sentence:
-        return run.verdict.sentence
+        return _say_made(version, run.verdict)
     if run is not None and run.state.is_open:
         return f"{_say_learned(version.learned) or 'Learned from signed cases'}. It is still being judged."
     if run is None and version.parent is None:
         return SHIPPED if is_shipped else GIVEN
     learned = _say_learned(version.learned)
     return f"{learned}." if learned else ""
+
+
+def _say_made(version: StoredVersion, verdict: Verdict) -> str:
+    """What the version is, not what was decided then: somebody may have put a rejected one in service since."""
+    learned = _say_learned(version.learned)
+    if not learned or (not verdict.effect and verdict.state is RunState.PROMOTED):
+        return verdict.sentence
+    return f"{learned}; {verdict.effect}." if verdict.effect else f"{learned}."
 
 
 def say_service(sentence: str, since: datetime | None) -> str:

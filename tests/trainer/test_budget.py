@@ -19,13 +19,15 @@ from trainer.corrections.snapshot import list_signed_images, parse_snapshot
 from trainer.corrections.statement import Statement, Window, make_example
 
 NO_POINTS = np.empty((0, 2), np.float32)
-SMALL = {Split.TRAIN: 0.6, Split.VALIDATION: 0.3, Split.LOCKED: 0.3}
+SMALL = {Split.TRAIN: 0.6, Split.VALIDATION: 0.3, Split.LOCKED: 0.5}
 
 
-def part(image: int, side: Split = Split.TRAIN, *, width: int = 500, height: int = 400, top: int = 0) -> Statement:
+def part(
+    image: int, side: Split = Split.TRAIN, *, width: int = 500, height: int = 400, top: int = 0, case: int | None = None
+) -> Statement:
     window = Window(0, top, width, height)
     return Statement(
-        image, image, side, "b", 0.5, window, Nuclei.from_arrays(NO_POINTS, [], []), np.zeros(0, np.bool_), NO_POINTS,
+        image, case or image, side, "b", 0.5, window, Nuclei.from_arrays(NO_POINTS, [], []), np.zeros(0, np.bool_), NO_POINTS,
         NO_POINTS, (), (None,),
     )  # fmt: skip
 
@@ -40,18 +42,31 @@ def test_where_everything_fits_nothing_is_left_out() -> None:
 
 
 def test_what_was_signed_last_comes_first_on_each_side_and_all_parts_of_an_image_stay_together() -> None:
-    statements = [part(1), part(2), part(2, top=400), part(3), part(4, Split.LOCKED), part(5, Split.LOCKED)]
-    kept, left_out = keep_newest(statements, signed_in_order(3, 1, 2, 5, 4), SMALL)
-    assert [s.image for s in kept] == [1, 2, 2, 4]
+    statements = [part(1), part(2), part(2, top=400), part(3), *(part(n, Split.LOCKED) for n in (4, 5, 6))]
+    kept, left_out = keep_newest(statements, signed_in_order(3, 1, 2, 5, 6, 4), SMALL)
+    assert [s.image for s in kept] == [1, 2, 2, 4, 6]
     assert left_out == {Split.TRAIN: 1, Split.LOCKED: 1}
 
 
-def test_an_image_that_does_not_fit_leaves_room_for_others_and_alone_is_kept_all_the_same() -> None:
+def test_an_image_that_does_not_fit_leaves_room_for_others_unless_it_is_the_newest() -> None:
     large = part(2, width=5000)
     kept, left_out = keep_newest([part(1), large], signed_in_order(1, 2), SMALL)
+    assert ([s.image for s in kept], left_out) == ([2], {Split.TRAIN: 1})  # the newest is kept however large it is
+    kept, left_out = keep_newest([part(1), large], signed_in_order(2, 1), SMALL)
     assert ([s.image for s in kept], left_out) == ([1], {Split.TRAIN: 1})
-    kept, left_out = keep_newest([large], signed_in_order(2), SMALL)
-    assert ([s.image for s in kept], left_out) == ([2], {})
+
+
+def test_patients_come_in_turn_and_two_locked_ones_always_judge() -> None:
+    """A square millimetre at 0.25 µm/px has 16 megapixels: of ten such cases more than one must judge."""
+    square = {"width": 4000, "height": 4000}
+    ten = [part(n, Split.LOCKED, **square) for n in range(1, 11)]
+    kept, left_out = keep_newest(ten, signed_in_order(*range(1, 11)))
+    assert ([s.image for s in kept], left_out) == ([7, 8, 9, 10], {Split.LOCKED: 6})
+    slides = [part(n, Split.LOCKED, width=9000, height=9000) for n in (1, 2, 3)]
+    assert [s.image for s in keep_newest(slides, signed_in_order(1, 2, 3))[0]] == [2, 3]
+    one_patient = [part(n, case=9) for n in (2, 3, 4)]
+    kept, _ = keep_newest([part(1), *one_patient], signed_in_order(1, 2, 3, 4), SMALL)
+    assert [s.image for s in kept] == [1, 3, 4]
 
 
 def test_an_example_does_not_keep_the_whole_slide_in_memory() -> None:

@@ -97,7 +97,7 @@ def test_a_stopped_run_goes_on_where_it_was_and_ends_the_same(start: Version, tm
     assert not out.exists()
     events: list[dict[str, Any]] = []
     parts = tune(start, out, examples, events=events)
-    assert events[0] == {"event": "resumed", "step": 2}
+    assert events[0] == {"event": "checkpoint", "step": 2}
     assert all((parts.state[name] == value).all() for name, value in whole.state.items())
 
 

@@ -94,7 +94,7 @@ def test_the_same_network_twice_differs_by_nothing_and_is_never_promoted(fake: F
     for difference in (verdict.locked.detection_f1, verdict.locked.weighted_f1, *verdict.locked.class_f1.values()):
         assert (difference.change, difference.low, difference.high) == (0.0, 0.0, 0.0)
     assert verdict.gallery == ()
-    assert "as good as the version in service" in verdict.sentence
+    assert "as good as tiny" in verdict.sentence
 
 
 def test_a_clearly_better_one_is_promoted_and_says_what_it_learned(fake: Fakes) -> None:

@@ -106,7 +106,7 @@ def test_a_run_killed_hard_in_every_phase_comes_to_what_it_would_have_come_to(
     assert driver.drive(store, "nowhere") == 0
     killed = run_of(store)
     assert killed.state is RunState.PROMOTED
-    resumed = [e for e in events_of(store) if e["event"] == "resumed"]
+    resumed = [e for e in events_of(store) if e["event"] == "checkpoint"]
     assert [e["step"] for e in resumed] == [2]  # of the four steps the first two were not taken again
     with session_scope(store.engine) as session:
         assert find_active(session).sha256 == killed.candidate_sha256

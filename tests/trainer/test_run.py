@@ -17,13 +17,14 @@ from db.scorings import fail_scoring, list_latest_scorings, queue_scoring
 from db.versions import CHOSEN, activate, add_version, find_active, find_version, list_versions
 from nucleus_app.domain.learning import RunState
 from nucleus_app.domain.scale import PixelSize
+from nucleus_app.domain.split import Split
 from nucleus_app.errors import CheckpointError, StorageFull, TrainingDiverged
 from nucleus_app.kinet.checkpoint import Version, load_version
 from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW, NewCase, add_case, add_drawn_cases
 from tests.trainer.posts import PROMOTION, FakeTuning, ask_for_run, events_of, make_bench, run_of, watch_once
 from trainer import run as run_module
-from trainer.corrections.snapshot import parse_snapshot
+from trainer.corrections.snapshot import gather, parse_snapshot
 from trainer.run import Bench, explain, parse_policy
 from trainer.weights import name_next
 
@@ -182,6 +183,50 @@ def test_a_version_that_was_put_in_service_meanwhile_is_the_one_to_beat(
     run = run_of(workplace)
     assert beaten == [run.start_sha256, run.candidate_sha256]
     assert run.state is RunState.REJECTED
+
+
+def test_a_choice_that_a_person_made_meanwhile_is_not_overridden(
+    workplace: Workplace, bench: Bench, tuned: Tuned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vetoes = []
+
+    def judge(*given: object) -> object:
+        vetoes.append(given[-1])
+        return PROMOTION
+
+    monkeypatch.setattr(run_module, "judge_candidate", judge)
+    tuned()
+    ask_for_run(workplace)
+    watch_once(bench)
+    base, first = run_of(workplace).start_sha256, run_of(workplace).candidate_sha256
+
+    def go_back() -> None:
+        with session_scope(workplace.engine, write=True) as session:
+            activate(session, base, "Dr. A", NOW, CHOSEN)
+
+    tuned(go_back)
+    second = ask_for_run(workplace)
+    watch_once(bench)
+    assert run_of(workplace, second).start_sha256 == first
+    assert vetoes[0] == ""
+    assert "That choice stands" in vetoes[1]
+
+
+def test_one_image_whose_pixels_are_lost_costs_that_image_alone(
+    workplace: Workplace, bench: Bench, tuned: Tuned
+) -> None:
+    tuned()
+    with session_scope(workplace.engine) as session:
+        training = [statement for statement in gather(session) if statement.split is Split.TRAIN]
+    lost = training[0]
+    (workplace.settings.data_dir / "blobs" / lost.blob[:2] / lost.blob).unlink()
+    ask_for_run(workplace)
+    watch_once(bench)
+    run = run_of(workplace)
+    assert run.summary["train"]["fields"] == 1
+    notes = [event["text"] for event in events_of(workplace) if event["event"] == "note"]
+    assert any(f"image {lost.image}, whose pixels are missing" in text for text in notes)
+    assert run.state is RunState.UNDECIDED
 
 
 class FullStore(BlobStore):

@@ -245,7 +245,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
         pass
 
     def stop_at_first_evaluation(line: dict[str, Any]) -> None:
-        if line["event"] == "resumed" or stop_at_first_evaluation.seen:  # type: ignore[attr-defined]
+        if line["event"] == "checkpoint" or stop_at_first_evaluation.seen:  # type: ignore[attr-defined]
             raise StopError
         stop_at_first_evaluation.seen = line["event"] == "evaluation"  # type: ignore[attr-defined]
 
@@ -256,7 +256,7 @@ def test_a_stopped_run_goes_on_where_it_was(tmp_path: Path) -> None:
         run_fit(tmp_path, policy, report=stop_at_first_evaluation)
     assert torch.load(checkpoint, weights_only=True)["step"] == 3
     lines, _ = run_fit(tmp_path, policy, resume=True)
-    assert lines[0] == {"event": "resumed", "step": 3}
+    assert lines[0] == {"event": "checkpoint", "step": 3}
     assert [line["step"] for line in lines if line["event"] == "evaluation"] == [6, 9]
 
 

@@ -112,9 +112,9 @@ def tuned(monkeypatch: pytest.MonkeyPatch) -> FakeTuning:
     return fake
 
 
-def hold(workplace: Workplace, slot: str) -> None:
+def hold(workplace: Workplace, slot: str, seen_beat: int = 0) -> None:
     with session_scope(workplace.engine, write=True) as session:
-        assert take_run(session, 1, slot, 0)
+        assert take_run(session, 1, slot, seen_beat)
 
 
 def beat(workplace: Workplace, slot: str) -> None:
@@ -254,6 +254,7 @@ def test_a_run_that_was_left_paused_says_that_it_goes_on_after_a_restart(
     ask_for_run(workplace)
     bench = make_bench(workplace, tiny, device=device)
     pulse = StillPulse(bench)
+    hold(workplace, bench.holder)
     with session_scope(workplace.engine, write=True) as session:
         add_event(session, 1, {"event": "paused"}, NOW)
     for _ in range(2):  # only once
@@ -336,6 +337,38 @@ def test_a_run_that_takes_its_trainer_down_is_not_tried_for_ever(
     watch_once(make_bench(workplace, tiny))
     assert run_of(workplace).state is RunState.FAILED
     assert "too little memory" in run_of(workplace).error
+
+
+def test_steps_that_were_taken_before_are_no_progress(
+    workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die() -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(run_module, "finetune", FakeTuning(die))
+    add_drawn_cases(workplace, 2)
+    ask_for_run(workplace)
+    for _ in range(MAX_RECOVERIES + 1):
+        with pytest.raises(SystemExit):
+            watch_once(make_bench(workplace, tiny))
+    watch_once(make_bench(workplace, tiny))
+    assert run_of(workplace).state is RunState.FAILED
+
+
+def test_a_trainer_that_lost_its_run_writes_nothing_into_it(
+    workplace: Workplace, tiny: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose() -> None:
+        hold(workplace, "other", run_of(workplace).beat)
+
+    monkeypatch.setattr(run_module, "finetune", FakeTuning(lose))
+    add_drawn_cases(workplace, 2)
+    ask_for_run(workplace)
+    bench = make_bench(workplace, tiny)
+    taken = Post(bench, threading.Event()).find_work()
+    Post(bench, threading.Event()).carry_on(taken, StillPulse(bench))
+    assert [e["step"] for e in events_of(workplace) if e["event"] == "progress"] == [1, 2]
+    assert run_of(workplace).holder == "other"
 
 
 def test_the_device_is_as_asked_or_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from db.scorings import StoredScoring, get_nuclei, list_latest_scorings
 from nucleus_app.domain.edits import STORED, SignedEdit, parse_edit
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.split import Split
-from nucleus_app.errors import NucleusAppError
+from nucleus_app.errors import NotFound, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
 from trainer.corrections.patients import find_sides, group_cases
 from trainer.corrections.said import ReviewedImage, state_image
@@ -103,6 +103,23 @@ def _add_pixels(statements: Iterable[Statement], blobs: BlobStore) -> Iterator[t
         if rgb is None or blob != statement.blob:  # parts of one image follow each other
             blob, rgb = statement.blob, decode_png(blobs.get(statement.blob))
         yield statement.split, make_example(statement, rgb)
+
+
+def find_lost(statements: Iterable[Statement], blobs: BlobStore) -> list[int]:
+    """Images whose pixels are gone or damaged: one lost file is no reason to learn nothing of the others."""
+    lost = []
+    for blob, image in {(statement.blob, statement.image) for statement in statements}:
+        try:
+            blobs.get(blob)
+        except NotFound:
+            lost.append(image)
+    return sorted(lost)
+
+
+def say_lost(images: Sequence[int]) -> str:
+    """For the run's log."""
+    named = f"image {images[0]}" if len(images) == 1 else f"images {', '.join(map(str, images))}"
+    return f"Left out: {named}, whose pixels are missing or damaged in the store. Restore them from a backup."
 
 
 def gather(session: Session) -> list[Statement]:

@@ -75,9 +75,10 @@ def judge_candidate(
     lessons: Sequence[Example],
     regression: Regression,
     silent: int = 0,
+    veto: str = "",
 ) -> Verdict:
     """Compare a candidate with the version in service. ``lessons``: what it was trained on; ``silent``: signed locked cases
-    of which nothing was said.
+    of which nothing was said; ``veto``: why it may not go into service whatever it can do.
     """
     finders = incumbent, candidate
     ordered = sorted((e for e in locked if _is_labelled(e)), key=lambda e: (e.case, e.image, e.top, e.left))
@@ -88,6 +89,7 @@ def judge_candidate(
     on_known = compare(known) if known else None
     agreement = measure_agreement(candidate, lessons)
     worse = [
+        *([veto] if veto else []),
         *_list_losses("On the locked cases", differences, counts, LOCKED),
         *_list_losses("On the regression set", on_known, count_truth(known), REGRESSION),
         *_list_forgotten(finders, regression, on_known),
@@ -98,11 +100,12 @@ def judge_candidate(
     gain = _judge_gain(differences)
     state = RunState.UNDECIDED if missing else RunState.REJECTED if worse or gain else RunState.PROMOTED
     reasons = tuple(reason for reason in (missing, *worse, "" if missing else gain) if reason)
+    effect = say_effect(judged, incumbent.version.name)
     offsets, mpps = [(e.left, e.top) for e in ordered], [e.mpp for e in ordered]
     return Verdict(
-        state, _summarise(state, reasons, lessons, judged), reasons, cases,
+        state, _summarise(state, reasons, lessons, effect), reasons, cases,
         _to_comparison(judged, differences), _to_comparison(known, on_known), agreement,
-        pick_changes(judged, offsets, mpps),
+        pick_changes(judged, offsets, mpps), effect,
     )  # fmt: skip
 
 
@@ -255,9 +258,9 @@ def _to_comparison(judged: Sequence[Judged], differences: Differences | None) ->
     )  # fmt: skip
 
 
-def _summarise(state: RunState, reasons: Sequence[str], lessons: Sequence[Example], judged: Sequence[Judged]) -> str:
+def _summarise(state: RunState, reasons: Sequence[str], lessons: Sequence[Example], effect: str) -> str:
     """For a pathologist."""
-    learned, effect = say_learned(lessons), say_effect(judged)
+    learned = say_learned(lessons)
     if state is RunState.PROMOTED:
         return f"{learned}; {effect}."
     if state is RunState.UNDECIDED:

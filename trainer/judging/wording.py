@@ -20,11 +20,13 @@ def say_learned(lessons: Sequence[Example]) -> str:
     return f"Learned from {_count(fields, 'field')} of {_count(cases, 'case')}"
 
 
-def say_effect(judged: Sequence[Judged]) -> str:
-    """How a candidate differs from the version in service on the locked cases."""
+def say_effect(judged: Sequence[Judged], than: str) -> str:
+    """How a candidate differs, on the locked cases, from the version of that name; nothing where there is none to judge by."""
+    if not judged:
+        return ""
     said = [*_say_recall(judged), *_say_index(judged)]
     where = f"on {_count(len({one.case for one in judged}), 'locked case')}"
-    return f"{where} it {'; '.join(said)}" if said else f"{where} it is as good as the version in service"
+    return f"{where} it {'; '.join(said)} (compared with {than})" if said else f"{where} it is as good as {than}"
 
 
 def _say_recall(judged: Sequence[Judged]) -> list[str]:

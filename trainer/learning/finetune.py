@@ -242,7 +242,7 @@ class _Tuning:
         if self.team.rank:
             self.run.rng = np.random.default_rng([self.policy.seed, self.team.rank, self.run.step])
             torch.manual_seed(self.policy.seed + self.team.rank + self.run.step)
-        self.report({"event": "resumed", "step": self.run.step})
+        self.report({"event": "checkpoint", "step": self.run.step})
 
     def train(self, attend: Callable[[], None]) -> None:
         run, policy = self.run, self.policy

@@ -104,7 +104,7 @@ class Run:
         output = type(output)(output.proximity.float(), None if roi is None else roi.float())
         with_correlation = self.step >= self.policy.eta_off_steps * self.policy.steps
         terms = joint_loss(output, on_device, self.policy, with_correlation=with_correlation)
-        if not is_finite(terms):
+        if not self.team.all_agree(is_finite(terms)):  # else the others would wait for one who is gone
             raise TrainingDiverged(
                 f"loss {terms.total.item()} at step {self.step}: lower --learning-rate, or resume from the last checkpoint"
             )
@@ -159,7 +159,7 @@ def fit(
     checkpoint = out.with_suffix(out.suffix + ".resume")
     if resume and checkpoint.is_file():
         run.restore(torch.load(checkpoint, map_location="cpu", weights_only=True))
-        report({"event": "resumed", "step": run.step})
+        report({"event": "checkpoint", "step": run.step})
     shares = sampling_shares(training, policy.set_shares)
     started, losses = time.monotonic() - run.seconds, []
     with ThreadPoolExecutor(1) as drawer:

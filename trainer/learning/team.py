@@ -63,6 +63,14 @@ class Team:
         if raised is not None:
             raise raised
 
+    def all_agree(self, is_so: bool) -> bool:
+        """Whether it is so for everybody. All must call it."""
+        if self.size == 1:
+            return is_so
+        flag = torch.tensor(float(is_so), device="cuda" if dist.get_backend() == "nccl" else "cpu")
+        dist.all_reduce(flag, dist.ReduceOp.MIN)
+        return bool(flag.item())
+
     def average_gradients(self, network: nn.Module) -> None:
         """Replace every gradient by the mean over the team, so that all take the same step."""
         if self.size == 1:

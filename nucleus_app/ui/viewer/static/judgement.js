@@ -14,10 +14,10 @@ export function describeVerdict(verdict, run) {
   const state = verdict?.state ?? run.state, [mark, word] = outcomeOf(state);
   return [
     el('p', { class: `nv-outcome nv-outcome-${state}` }, el('span', { class: 'nv-mark', 'aria-hidden': 'true' }, mark), el('span', {}, el('strong', {}, word[0].toUpperCase() + word.slice(1)), '. ', verdict?.sentence ?? run.error ?? run.sentence ?? '')),
-    verdict?.reasons.length ? el('div', { class: 'nv-reasons' }, el('h4', {}, state === 'promoted' ? 'What spoke against it' : state === 'undecided' ? 'What is missing' : 'Why not'), el('ul', {}, ...verdict.reasons.map((text) => el('li', {}, text)))) : null,
+    verdict?.reasons.length ? el('div', { class: 'nv-reasons' }, el('h4', {}, state === 'undecided' ? 'What is missing, and what speaks against it' : 'Why not'), el('ul', {}, ...verdict.reasons.map((text) => el('li', {}, text)))) : null,
     verdict?.locked ? compare(`On ${plural(verdict.cases, 'locked case')} of this lab`, 'Signed cases that never teach: they only judge.', verdict.locked) : null,
     verdict?.regression ? more(compare('On the shipped test fields', 'Synthetic fields of many stains, so that nothing learned before is forgotten.', verdict.regression)) : null,
-    Number.isFinite(verdict?.lesson_agreement) ? el('p', { class: 'nv-hint' }, `Its own lesson: of the corrected nuclei that it finds, it gives ${Math.round(100 * verdict.lesson_agreement)} % the class that you gave.`) : null,
+    Number.isFinite(verdict?.lesson_agreement) ? el('p', { class: 'nv-hint' }, `Its own lesson: of the tumour nuclei in it that it finds, it calls ${Math.round(100 * verdict.lesson_agreement)} % positive or negative as taught.`) : null,
   ].filter(Boolean);
 }
 
@@ -34,7 +34,7 @@ function compare(title, hint, comparison) {
     ['Error of the index, % points', comparison.index_error, INDEX], ['Gap of confidence to truth', comparison.calibration, CALIBRATION],
   ].filter(([, difference]) => difference);
   const reach = Math.max(0.01, ...rows.filter(([, , { lessIsBetter }]) => !lessIsBetter).flatMap(([, difference]) => bounds(difference)).map(Math.abs));
-  return el('div', { class: 'nv-compared' }, el('h4', {}, title), el('p', { class: 'nv-hint' }, `${hint} ${plural(comparison.images, 'image')}, ${number(comparison.nuclei)} nuclei. The first five are F1: 1 is perfect, 0 is none right. Of error and gap, less is better. In brackets the 90 % interval of the change.`),
+  return el('div', { class: 'nv-compared' }, el('h4', {}, title), el('p', { class: 'nv-hint' }, `${hint} ${plural(comparison.images, 'image')}, ${number(comparison.nuclei)} nuclei. Nuclei and classes as F1: 1 is perfect, 0 is none right. Of error and gap, less is better. In brackets the 90 % interval of the change.`),
     el('table', { class: 'nv-compare' },
       el('thead', {}, el('tr', {}, ...['', 'Before', 'After', 'Change', '', 'Verdict'].map((text, i) => el(text ? 'th' : 'td', { scope: text ? 'col' : null, class: text || !i ? null : 'nv-plot' }, text)))),
       el('tbody', {}, ...rows.map((row) => compareRow(row, reach)))));
