@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ from trainer.judging.judge import judge
 from trainer.judging.regression import Regression, make_regression
 from trainer.judging.remembered import Finder, Remembered
 from trainer.learning.example import Example
-from trainer.learning.finetune import TunePolicy, finetune
+from trainer.learning.finetune import finetune
 from trainer.learning.team import Team
+from trainer.learning.tune_policy import policy_for
 
 LAB = "ki67_breast"
 TEST = ("03", "08", "13", "15", "18", "22", "23", "28")
@@ -62,7 +64,7 @@ class Trial:
 def list_trials(all_fields: int) -> list[Trial]:
     return [
         Trial("zero-shot", 0),
-        Trial("all fields, everything learns", all_fields, longer=4, policy={"frozen_stages": 0, "kept_share": 0.0}),
+        Trial("all fields, everything learns", all_fields, longer=2, policy={"frozen_stages": 0, "kept_share": 0.0}),
         *(Trial(f"{n} fields", n) for n in (8, 4, 2, 1)),
         Trial("8 fields, 25 % labelled", 8, share=0.25),
         Trial("8 fields, 50 % labelled", 8, share=0.5),
@@ -115,9 +117,10 @@ class Bench:
             self.fields[: trial.fields], self.predictor, trial.seed, share=trial.share, swapped=trial.swapped
         )
         start = self._fresh() if trial.scratch else self.start
-        out, began = self.folder / "candidate.safetensors", time.perf_counter()
+        out, began = self.folder / f"candidate-{os.getpid()}.safetensors", time.perf_counter()
         out.with_suffix(out.suffix + ".resume").unlink(missing_ok=True)  # of a trial that was stopped
-        policy = TunePolicy(**({"steps": self.options.steps * trial.longer} | trial.policy))
+        policy = policy_for(len(examples), {"steps": self.options.steps} if self.options.steps else {})
+        policy = replace(policy, **{"steps": policy.steps * trial.longer} | trial.policy)
         version = finetune(
             start, examples, [], policy, out, trial.name,
             device=self.options.device, team=Team.alone(), report=lambda line: None, attend=lambda: None,
@@ -130,7 +133,7 @@ class Bench:
         pretrained = torch.load(self.options.encoder, map_location="cpu", weights_only=True)
         network = KiNet(SMALL, pretrained=pretrained)
         network.config = self.start.config
-        path = self.folder / "fresh.safetensors"
+        path = self.folder / f"fresh-{os.getpid()}.safetensors"
         save_version(path, network, Thresholds((0.4, 0.4, 0.4)), Provenance("fresh"))
         return load_version(path)
 
@@ -198,14 +201,14 @@ def main() -> None:
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--steps", type=int, default=TunePolicy().steps)
+    parser.add_argument("--steps", type=int, default=0, help="default: as in the app")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning.json"))
     parser.add_argument("--kept", type=Path, default=Path("runs/learning"))
-    parser.add_argument("--only", nargs="*", default=[], help="trials whose names start so")
+    parser.add_argument("--only", nargs="*", default=[], help="trials of these names")
     parser.add_argument("--no-gate", action="store_true")
     options = parser.parse_args()
     bench = Bench(options)
-    chosen = [t for t in list_trials(len(bench.fields)) if not options.only or t.name.startswith(tuple(options.only))]
+    chosen = [t for t in list_trials(len(bench.fields)) if not options.only or t.name in options.only]
     results = [bench.run(trial) for trial in chosen]
     gate = [] if options.no_gate else list(bench.judge_poisoned())
     print_table(results)

@@ -52,7 +52,8 @@ class Settings:
     """So many newly signed fields begin a training run by themselves. 0: only the button does."""
     train_hours: str = ""
     """Hours of the day, local time, in which runs may begin by themselves, such as ``20-6``. Default: any."""
-    train_steps: int = 150
+    train_steps: int = 0
+    """Steps of a training run; 0: as many as suit the fields that it learns from."""
     """Steps of a training run, 20 or more."""
     replay_dir: str = ""
     """A folder of labelled images of the site, replayed against forgetting. Default: only what is shipped."""
@@ -135,8 +136,10 @@ def _check(settings: Settings) -> None:
         raise NucleusAppError(f"NUCLEUS_TRAINER is {settings.trainer!r}: use 'embedded', 'external' or 'off'")
     if settings.train_after_fields < 0:
         raise NucleusAppError(f"NUCLEUS_TRAIN_AFTER_FIELDS is {settings.train_after_fields}: use 0 or more")
-    if settings.train_steps < FEWEST_STEPS:
-        raise NucleusAppError(f"NUCLEUS_TRAIN_STEPS is {settings.train_steps}: use {FEWEST_STEPS} or more")
+    if settings.train_steps and settings.train_steps < FEWEST_STEPS:
+        raise NucleusAppError(
+            f"NUCLEUS_TRAIN_STEPS is {settings.train_steps}: use {FEWEST_STEPS} or more, or 0 for as many as suit the lesson"
+        )
     if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", settings.trainer_slot):
         raise NucleusAppError(
             f"NUCLEUS_TRAINER_SLOT is {settings.trainer_slot!r}: use a name of up to 40 letters, digits, - and _"

@@ -38,7 +38,7 @@ from trainer.learning.dataset import hash_images, prepare_training_image, split_
 from trainer.learning.loop import MATCH_RADIUS_UM, fit
 from trainer.learning.mentor import Mentor
 from trainer.learning.policy import TrainPolicy
-from trainer.run import parse_policy
+from trainer.learning.tune_policy import parse_policy
 from trainer.watch import run_watch
 
 DEFAULTS = TrainPolicy()
@@ -131,13 +131,16 @@ def _parser() -> argparse.ArgumentParser:
 def _watch(options: argparse.Namespace) -> None:
     set_up_logging()
     settings = read_settings(os.environ)
-    policy: dict[str, Any] = {"steps": settings.train_steps, "replay_dir": settings.replay_dir}
+    policy: dict[str, Any] = {"replay_dir": settings.replay_dir}
+    if settings.train_steps:
+        policy["steps"] = settings.train_steps
     if options.policy:
         try:
             policy |= json.loads(options.policy.read_text("utf-8"))
         except (OSError, ValueError, TypeError) as error:
             raise NucleusAppError(f"{options.policy} is no JSON file with a training policy ({error}).") from error
-    run_watch(settings, parse_policy(policy), once=options.once, until_stdin_closes=options.until_stdin_closes)
+    parse_policy(policy)  # an unknown name is an error now, not when a run begins
+    run_watch(settings, policy, once=options.once, until_stdin_closes=options.until_stdin_closes)
 
 
 def _fit(options: argparse.Namespace) -> None:

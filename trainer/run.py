@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,9 @@ from trainer.holding import Pulse, name_holder
 from trainer.judging.gate import judge_candidate
 from trainer.judging.regression import RECIPES, make_regression
 from trainer.judging.remembered import Finder, Lazy, Remembered
-from trainer.learning.finetune import TunePolicy, finetune, hide_paths
+from trainer.learning.finetune import finetune
 from trainer.learning.team import Team
+from trainer.learning.tune_policy import hide_paths, parse_policy, policy_for
 from trainer.weights import Weights, name_next, parse_instant
 
 logger = logging.getLogger(__name__)
@@ -64,12 +65,12 @@ NOTHING = "There is nothing to learn from yet: no signed case that trains has a 
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What a run is made with. ``device``: torch's name of where it trains."""
+    """What a run is made with. ``policy``: what of the training policy is set; ``device``: torch's name of where it trains."""
 
     settings: Settings
     engine: Engine
     blobs: BlobStore
-    policy: TunePolicy
+    policy: Mapping[str, Any]
     device: str
     team: Team
     recipes: Sequence[FieldRecipe] = RECIPES
@@ -164,7 +165,8 @@ class Runner:
                 made = {"summary": summary, "last_sign_off": newest, "error": NOTHING}
                 return self._advance(session, run, RunState.NOTHING, **made)
         start = bench.weights.load(active.sha256) if active else self._keep_base()
-        plan = Plan(run.id, name, start.sha256, asdict(bench.policy))
+        n_fields = len({statement.image for statement in statements if statement.split is Split.TRAIN})
+        plan = Plan(run.id, name, start.sha256, asdict(policy_for(n_fields, bench.policy)))
         snapshot = bench.blobs.put(freeze(statements, plan))
         with bench.writing() as session:
             for text in [say_left_out(left_out)] * bool(left_out) + [say_lost(lost)] * bool(lost):
@@ -263,16 +265,6 @@ def train_together(
         bench.weights.load(snapshot.start_sha256), snapshot.training, snapshot.validation, parse_policy(snapshot.policy),
         task.out, snapshot.plan.name, device=bench.device, team=bench.team, report=report, attend=attend,
     )  # fmt: skip
-
-
-def parse_policy(mapping: Mapping[str, Any]) -> TunePolicy:
-    """The inverse of ``asdict``, after JSON; what is not given has its default. Raises NucleusAppError for unknown names."""
-    known = {field.name for field in fields(TunePolicy)}
-    unknown = sorted(set(mapping) - known)
-    if unknown:
-        raise NucleusAppError(f"The training policy has {', '.join(unknown)}; known are {', '.join(sorted(known))}.")
-    values: dict[str, Any] = {k: tuple(value) if isinstance(value, list) else value for k, value in mapping.items()}
-    return TunePolicy(**values)
 
 
 def sign_version(version: Version, plan: Plan, snapshot: str, made: datetime) -> Version:

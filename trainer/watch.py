@@ -8,7 +8,9 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 import torch
 
@@ -18,7 +20,6 @@ from db.migrate import migrate
 from nucleus_app.caches import remove_unused
 from nucleus_app.settings import Settings
 from trainer.holding import take_slot
-from trainer.learning.finetune import TunePolicy
 from trainer.learning.team import Team
 from trainer.post import Post, follow
 from trainer.run import Bench
@@ -29,7 +30,7 @@ GRACE_S = 8.0
 NICENESS = 10
 
 
-def run_watch(settings: Settings, policy: TunePolicy, *, once: bool, until_stdin_closes: bool) -> None:
+def run_watch(settings: Settings, policy: Mapping[str, Any], *, once: bool, until_stdin_closes: bool) -> None:
     """Watch over the store of the settings until stopped, or until whoever started it goes away and its pipe closes."""
     stop = threading.Event()
     _listen(stop, until_stdin_closes=until_stdin_closes)

@@ -15,8 +15,8 @@ from nucleus_app.kinet.checkpoint import Version, load_version, write_version
 from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW
 from trainer.holding import Pulse
-from trainer.learning.finetune import TunePolicy
 from trainer.learning.team import Team
+from trainer.learning.tune_policy import TunePolicy
 from trainer.post import Post
 from trainer.run import Bench
 
@@ -39,7 +39,9 @@ def make_bench(workplace: Workplace, tiny: Version, *, slot: str = "trainer-1", 
         trainer_slot=slot,
         device="torch-cpu",
     )
-    bench = Bench(settings, create_store(settings.sqlalchemy_url), workplace.blobs, QUICK, "cpu", Team.alone(), ())
+    bench = Bench(
+        settings, create_store(settings.sqlalchemy_url), workplace.blobs, asdict(QUICK), "cpu", Team.alone(), ()
+    )
     return replace(bench, **changes)
 
 

@@ -20,10 +20,11 @@ from tests.trainer.examples import by_person, make_example
 from trainer.learning.augment import Batch
 from trainer.learning.dataset import EXCLUDED
 from trainer.learning.example import Example
-from trainer.learning.finetune import Crops, TunePolicy, complete, finetune, list_judged
+from trainer.learning.finetune import Crops, complete, finetune, list_judged
 from trainer.learning.lessons import prepare_lesson
 from trainer.learning.replay import Replay, collect_replay, draw_synthetic, teach_everywhere
 from trainer.learning.team import Team
+from trainer.learning.tune_policy import TunePolicy
 
 QUICK = TunePolicy(steps=4, batch=4, crop_px=64, replay=())
 WITH_REPLAY = replace(QUICK, replay=TunePolicy().replay)

@@ -22,10 +22,11 @@ from nucleus_app.errors import CheckpointError, StorageFull, TrainingDiverged
 from nucleus_app.kinet.checkpoint import Version, load_version
 from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW, NewCase, add_case, add_drawn_cases
-from tests.trainer.posts import PROMOTION, FakeTuning, ask_for_run, events_of, make_bench, run_of, watch_once
+from tests.trainer.posts import PROMOTION, QUICK, FakeTuning, ask_for_run, events_of, make_bench, run_of, watch_once
 from trainer import run as run_module
 from trainer.corrections.snapshot import gather, parse_snapshot
-from trainer.run import Bench, explain, parse_policy
+from trainer.learning.tune_policy import parse_policy
+from trainer.run import Bench, explain
 from trainer.weights import name_next
 
 
@@ -91,7 +92,7 @@ def test_a_version_tells_where_it_comes_from_and_never_whose(workplace: Workplac
     assert notes["parent_sha256"] == run.start_sha256
     assert notes["snapshot_sha256"] == run.snapshot
     assert notes["run"] == run.id
-    assert parse_policy(notes["policy"]) == bench.policy
+    assert parse_policy(notes["policy"]) == QUICK
     told = json.dumps([notes, events_of(workplace), run.summary, workplace.blobs.get(run.snapshot).decode()])
     assert "Smith" not in told
     assert "Dr. A" not in told
@@ -349,7 +350,7 @@ def test_a_run_is_replayed_from_its_snapshot_alone(workplace: Workplace, bench: 
     watch_once(bench)
     plan, statements = parse_snapshot(workplace.blobs.get(run_of(workplace).snapshot))
     assert (plan.name, plan.start_sha256) == ("lab-1", run_of(workplace).start_sha256)
-    assert parse_policy(plan.policy) == bench.policy
+    assert parse_policy(plan.policy) == QUICK
     assert workplace.blobs.get(plan.start_sha256)
     assert all(workplace.blobs.get(statement.blob) for statement in statements)
 

@@ -16,8 +16,9 @@ import json, sys
 from pathlib import Path
 from nucleus_app.kinet.checkpoint import load_version
 from tests.trainer.examples import make_example
-from trainer.learning.finetune import TunePolicy, finetune
+from trainer.learning.finetune import finetune
 from trainer.learning.team import Team
+from trainer.learning.tune_policy import TunePolicy
 
 folder = Path(sys.argv[1])
 team = Team.join()

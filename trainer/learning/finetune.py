@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,9 +34,9 @@ from trainer.learning.example import Example
 from trainer.learning.lessons import DOUBT_REACH_UM, prepare_lesson
 from trainer.learning.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sampling_shares, save_state, summarise
 from trainer.learning.mentor import ask
-from trainer.learning.policy import TrainPolicy
 from trainer.learning.replay import Replay, collect_replay
 from trainer.learning.team import Team
+from trainer.learning.tune_policy import TunePolicy, hide_paths
 
 CHECKPOINT_EVERY_S = 20.0
 REPORT_EVERY = 5
@@ -44,39 +44,6 @@ EVALUATIONS = 4
 FEWEST_TO_CALIBRATE = 300
 """Nuclei of validation cases from which on they alone say what a proximity means; with fewer the training cases help, and
 with too few even so it stays as it was."""
-
-
-@dataclass(frozen=True, slots=True)
-class TunePolicy:
-    """How a fine-tuning is done; stored with the run and with the version."""
-
-    steps: int = 150
-    batch: int = 8
-    crop_px: int = 128
-    learning_rate: float = 6e-4
-    gamma: float = 2.0
-    """γ of MicroNet: the lab's crops weigh so many times what a replayed one does."""
-    replay: tuple[str, ...] = (Replay.SYNTHETIC, Replay.DISTILLED, Replay.FOLDER)
-    replay_share: float = 0.4
-    """Share of crops that are replayed."""
-    replay_dir: str = ""
-    frozen_stages: int = 99
-    """Stages of the contraction, from the image down, that stay as they are; 99: all."""
-    open_weight: float = 0.15
-    """Weight of the network's own average where nobody labelled."""
-    weak_roi: bool = True
-    roi_every: int = 4
-    ema_decay: float = 0.99
-    kept_share: float = 0.5
-    """Share of the start's weights in the result (Wortsman et al. 2022): little of what was learned goes, and hardly anything
-    of what was known."""
-    seed: int = 20190701
-
-    def as_train_policy(self) -> TrainPolicy:
-        return TrainPolicy(
-            steps=self.steps, batch=self.batch, crop_px=self.crop_px, learning_rate=self.learning_rate,
-            roi_every=self.roi_every, ema_decay=self.ema_decay, seed=self.seed,
-        )  # fmt: skip
 
 
 class Crops(NamedTuple):
@@ -158,11 +125,6 @@ def finetune(
     team.follow(lambda: write_version(out, tuning.finish(name)))
     tuning.forget()
     return load_version(out)
-
-
-def hide_paths(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """A policy as it may travel with the weights: a folder's path can hold a name."""
-    return {name: value for name, value in policy.items() if name != "replay_dir"}
 
 
 def _prepare_lessons(training: Sequence[Example], start: Version, policy: TunePolicy) -> list[TrainingImage]:
