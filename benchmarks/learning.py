@@ -37,10 +37,12 @@ from trainer.learning.finetune import finetune
 from trainer.learning.team import Team
 from trainer.learning.tune_policy import policy_for
 
-LAB = "ki67_breast"
-TEST = ("03", "08", "13", "15", "18", "22", "23", "28")
-OTHERS = ("ki67_ginet", "ki67_glioma", "ki67_pnet")
+TEST_CASES = {"breast": ("03", "08", "13", "15", "18", "22", "23", "28"), "glioma": ("p3",)}
+"""Labs that can be the new one, and their cases that only judge."""
+SETS = ("breast", "ginet", "glioma", "pnet")
 POISONED_SETS, POISONED_SHARE, POISONED_STEPS = 10, 0.3, 30
+POISONED_WHOLE = 2
+"""So many of them also as long as the app trains."""
 ORDER_SEED = 1
 TEST_UM, OTHERS_UM = 350.0, 250.0
 """Side of the squares that are judged, of the lab and of the other sets."""
@@ -85,13 +87,14 @@ class Bench:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        images = list(read_datasets([options.data / LAB]))
-        is_test = {image.name: image.name.split("_")[1] in TEST for image in images}
+        images = list(read_datasets([options.data / f"ki67_{options.lab}"]))
+        is_test = {image.name: image.name.split("_")[1] in TEST_CASES[options.lab] for image in images}
         pool = [image for image in images if not is_test[image.name]]
         order = np.random.default_rng(ORDER_SEED).permutation(len(pool))
         self.fields = [cut_field(pool[i]) for i in order]
         self.test = [cut_field(image, TEST_UM) for image in images if is_test[image.name]]
-        self.others = [cut_field(image, OTHERS_UM) for image in read_datasets(options.data / name for name in OTHERS)]
+        others = read_datasets(options.data / f"ki67_{name}" for name in SETS if name != options.lab)
+        self.others = [cut_field(image, OTHERS_UM) for image in others]
         self.start = load_version(options.base)
         self.predictor = Predictor.open(self.start, "cpu")
         self.folder = options.kept / self.start.sha256[:8]
@@ -153,10 +156,12 @@ class Bench:
         regression = make_regression(Predictor.open(load_version(SHIPPED_WEIGHTS), "cpu"), self.folder / "regression")
         incumbent = Remembered(self.predictor, self.folder / "regression")
         locked = correct_all([cut_field(image) for image in self.test], self.predictor, 99)
-        for n in range(POISONED_SETS + 1):
-            swapped = POISONED_SHARE if n else 0.0
-            policy = {"steps": POISONED_STEPS} if n else {}
-            trial = Trial(f"poisoned {n}" if n else "not poisoned", 8, swapped=swapped, seed=n, policy=policy)
+        draws = range(1, POISONED_SETS + 1)
+        short = [
+            Trial(f"poisoned {n}", 8, swapped=POISONED_SHARE, seed=n, policy={"steps": POISONED_STEPS}) for n in draws
+        ]
+        whole = [Trial(f"poisoned {n}, whole", 8, swapped=POISONED_SHARE, seed=n) for n in draws[:POISONED_WHOLE]]
+        for trial in (Trial("not poisoned", 8), *whole, *short):
             yield self.kept(
                 f"gate, {trial.name}", lambda trial=trial: self._judge(trial, incumbent, locked, regression)
             )  # type: ignore[misc]
@@ -198,6 +203,7 @@ def print_table(results: Sequence[dict[str, Any]]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--lab", choices=sorted(TEST_CASES), default="breast", help="the lab that BASE never saw")
     parser.add_argument("--base", type=Path, required=True)
     parser.add_argument("--encoder", type=Path, required=True)
     parser.add_argument("--device", default="cpu")

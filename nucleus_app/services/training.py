@@ -96,7 +96,9 @@ class TrainingDesk:
             "versions": [self._version_to_mapping(version, look) for version in look.versions],
             "activations": [_activation_to_mapping(row) for row in look.activations],
             "runs": [_line(run) for run in look.runs],
-            "disk_bytes": sum(version.size_bytes for version in look.versions) + _measure(settings.training_dir),
+            "disk_bytes": sum(version.size_bytes for version in look.versions)
+            + _measure(settings.training_dir)
+            + _measure(settings.networks_dir),
         }
 
     def read_run(self, run_id: int) -> Mapping:

@@ -185,7 +185,7 @@ export class Learning {
     this.lineage.show(versions, training.activations);
     this.showLesson();
     this.showList();
-    setText(this.disk, Number.isFinite(disk) ? `Versions and what they learned from take ${bytes(disk)} on the disk.` : '');
+    setText(this.disk, Number.isFinite(disk) ? `Versions of the network and their working files take ${bytes(disk)} on the disk.` : '');
   }
 
   showLesson() {
