@@ -125,7 +125,7 @@ class Bench:
         policy = policy_for(len(examples), {"steps": self.options.steps} if self.options.steps else {})
         policy = replace(policy, **{"steps": policy.steps * trial.longer} | trial.policy)
         version = finetune(
-            start, examples, [], policy, out, trial.name,
+            start, examples, [], policy, out, Provenance(trial.name),
             device=self.options.device, team=Team.alone(), report=lambda line: None, attend=lambda: None,
         )  # fmt: skip
         return version, time.perf_counter() - began

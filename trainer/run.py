@@ -7,7 +7,7 @@ import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from nucleus_app.domain.learning import RunState
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import NucleusAppError, StorageFull, TrainingDiverged
 from nucleus_app.imaging.synthetic import FieldRecipe
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, write_version
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
+from nucleus_app.kinet.config import Provenance
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.settings import Settings
 from trainer.attending import AttendedFinder
@@ -35,7 +36,6 @@ from trainer.corrections.snapshot import (
     freeze,
     gather,
     list_signed_images,
-    parse_snapshot,
     read_snapshot,
     say_lost,
 )
@@ -100,6 +100,7 @@ class Task:
 
     run_id: int
     snapshot: str
+    queued: datetime
     out: Path
 
 
@@ -190,14 +191,11 @@ class Runner:
         """Make the candidate, or find it made: its file is there once it is whole."""
         bench = self._bench
         folder, snapshot = bench.folder_of(run.id), str(run.snapshot)
-        finished = folder / "finished.safetensors"
-        if not finished.is_file():
-            task = Task(run.id, snapshot, folder / "candidate.safetensors")
+        task = Task(run.id, snapshot, run.queued, folder / "candidate.safetensors")
+        if not task.out.is_file():
             bench.team.share(task)
-            version = train_together(bench, task, self._report(run), self._attend)
-            plan, _ = parse_snapshot(bench.blobs.get(snapshot))
-            write_version(finished, sign_version(version, plan, snapshot, run.queued))
-        candidate, content = load_version(finished), finished.read_bytes()
+            train_together(bench, task, self._report(run), self._attend)
+        candidate, content = load_version(task.out), task.out.read_bytes()
         digest = bench.blobs.put(content)
         learned = run.summary.get(Split.TRAIN.value, {}) | {"snapshot": snapshot}
         stored = StoredVersion(digest, candidate.name, run.start_sha256, run.id, _now(), len(content), learned)
@@ -260,20 +258,21 @@ def train_together(
 ) -> Version:
     """The part of a run that every process of a team does."""
     snapshot = read_snapshot(bench.blobs.get(task.snapshot), bench.blobs, (Split.TRAIN, Split.VALIDATION))
+    start = bench.weights.load(snapshot.start_sha256)
     task.out.parent.mkdir(parents=True, exist_ok=True)
     return finetune(
-        bench.weights.load(snapshot.start_sha256), snapshot.training, snapshot.validation, parse_policy(snapshot.policy),
-        task.out, snapshot.plan.name, device=bench.device, team=bench.team, report=report, attend=attend,
+        start, snapshot.training, snapshot.validation, parse_policy(snapshot.policy), task.out,
+        describe_origin(start, snapshot.plan, task), device=bench.device, team=bench.team, report=report, attend=attend,
     )  # fmt: skip
 
 
-def sign_version(version: Version, plan: Plan, snapshot: str, made: datetime) -> Version:
-    """The trained weights with where they come from: never who or whose."""
+def describe_origin(start: Version, plan: Plan, task: Task) -> Provenance:
+    """Where the weights of a run come from: never who or whose, and nothing that differs when the run is replayed."""
+    trained_on = tuple(dict.fromkeys((*start.provenance.trained_on, "corrections")))
     notes = {
-        "parent_sha256": plan.start_sha256, "snapshot_sha256": snapshot, "run": plan.run, "policy": hide_paths(plan.policy),
+        "parent_sha256": plan.start_sha256, "snapshot_sha256": task.snapshot, "run": plan.run, "policy": hide_paths(plan.policy),
     }  # fmt: skip
-    provenance = replace(version.provenance, created=made.isoformat(timespec="seconds"), notes=notes)
-    return replace(version, provenance=provenance, sha256="")
+    return Provenance(plan.name, trained_on, task.queued.isoformat(timespec="seconds"), notes)
 
 
 def summarise_statements(statements: Sequence[Statement]) -> dict[str, Any]:

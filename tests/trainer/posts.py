@@ -12,6 +12,7 @@ from db.engine import create_store, session_scope
 from db.runs import StoredEvent, StoredRun, get_run, list_events, request_run
 from nucleus_app.domain.learning import RunState, Trigger, Verdict
 from nucleus_app.kinet.checkpoint import Version, load_version, write_version
+from nucleus_app.kinet.config import Provenance
 from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW
 from trainer.holding import Pulse
@@ -84,7 +85,7 @@ class FakeTuning:
         validation: Any,
         policy: TunePolicy,
         out: Path,
-        name: str,
+        provenance: Provenance,
         *,
         device: str,
         team: Team,
@@ -98,7 +99,6 @@ class FakeTuning:
             self.done += 1
             if step == 2:
                 self.act()
-        provenance = replace(start.provenance, name=name, notes={"policy": asdict(policy)})
         write_version(out, replace(start, provenance=provenance))
         return load_version(out)
 

@@ -15,6 +15,7 @@ PROGRAM = """
 import json, sys
 from pathlib import Path
 from nucleus_app.kinet.checkpoint import load_version
+from nucleus_app.kinet.config import Provenance
 from tests.trainer.examples import make_example
 from trainer.learning.finetune import finetune
 from trainer.learning.team import Team
@@ -35,7 +36,7 @@ except ValueError as error:
 events = []
 version = finetune(
     load_version(folder / "start.safetensors"), [make_example(size=96)], [], TunePolicy(steps=3, batch=2, crop_px=64),
-    folder / "out.safetensors", "lab-1", device="cpu", team=team, report=events.append, attend=lambda: None,
+    folder / "out.safetensors", Provenance("lab-1"), device="cpu", team=team, report=events.append, attend=lambda: None,
 )
 said = {"shared": asked, "sha256": version.sha256, "size": team.size, "steps": events[-1]["step"], "heard": heard}
 (folder / f"rank-{team.rank}.json").write_text(json.dumps(said))

@@ -11,8 +11,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,7 +35,7 @@ from trainer.learning.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sam
 from trainer.learning.mentor import ask
 from trainer.learning.replay import Replay, collect_replay
 from trainer.learning.team import Team
-from trainer.learning.tune_policy import TunePolicy, hide_paths
+from trainer.learning.tune_policy import TunePolicy
 
 CHECKPOINT_EVERY_S = 20.0
 REPORT_EVERY = 5
@@ -102,14 +101,14 @@ def finetune(
     validation: Sequence[Example],
     policy: TunePolicy,
     out: Path,
-    name: str,
+    provenance: Provenance,
     *,
     device: str,
     team: Team,
     report: Report,
     attend: Callable[[], None],
 ) -> Version:
-    """Fine-tune ``start`` on examples and write the result to ``out``; returns it, reloaded.
+    """Fine-tune ``start`` on examples and write the result to ``out``, whole or not at all; returns it, reloaded.
 
     ``attend`` is called before every step: it may wait, or raise to stop the run, whose state is then in ``out`` +
     ``.resume``; a later call goes on from there. Raises InvalidDataset without anything to learn, TrainingDiverged.
@@ -122,7 +121,7 @@ def finetune(
         tuning.save()
         raise
     team.average_statistics(tuning.run.average)
-    team.follow(lambda: write_version(out, tuning.finish(name)))
+    team.follow(lambda: write_version(out, tuning.finish(provenance)))
     tuning.forget()
     return load_version(out)
 
@@ -241,21 +240,11 @@ class _Tuning:
         if self.team.is_lead:
             self.checkpoint.unlink(missing_ok=True)
 
-    def finish(self, name: str) -> Version:
+    def finish(self, provenance: Provenance) -> Version:
         """The result as a version, its confidence by what validation cases (or else training cases) say.
 
         The thresholds stay: moved for one lab, they cost the others three points of F1 (docs/learning.md).
         """
-        provenance = Provenance(
-            name,
-            tuple(dict.fromkeys((*self.start.provenance.trained_on, "corrections"))),
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            {
-                "parent_sha256": self.start.sha256,
-                "policy": hide_paths(asdict(self.policy)),
-                "seconds": round(self.run.seconds),
-            },
-        )
         version = replace(self._blend(), provenance=provenance)
         if _count_nuclei(self.calibrating) < FEWEST_TO_CALIBRATE:
             return version
