@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 UNUSED_DAYS = 90
 
 
-def mark_used(folder: Path, start: str = "") -> None:
-    """Files of a folder whose names start so are in use today. One that cannot be marked is made again one day."""
-    for path in folder.glob(f"{start}*"):
+def mark_used(paths: Iterable[Path]) -> None:
+    """These files are in use today. One that cannot be marked is made again one day."""
+    for path in paths:
         with suppress(OSError):
             path.touch()
 

@@ -31,7 +31,7 @@ def test_only_what_nobody_used_for_a_season_is_removed_with_the_folders_it_leave
 def test_a_version_that_is_used_keeps_all_that_was_made_from_it(tmp_path: Path) -> None:
     weights, graph = put(tmp_path / "1234.safetensors", 200), put(tmp_path / "1234-peaks.openvino", 200)
     other = put(tmp_path / "5678.safetensors", 200)
-    mark_used(tmp_path, "1234")
+    mark_used(tmp_path.glob("1234*"))
     remove_unused(tmp_path)
     assert weights.is_file()
     assert graph.is_file()
@@ -40,4 +40,5 @@ def test_a_version_that_is_used_keeps_all_that_was_made_from_it(tmp_path: Path) 
 
 def test_a_folder_that_is_not_there_yet_is_no_error(tmp_path: Path) -> None:
     remove_unused(tmp_path / "networks")
-    mark_used(tmp_path / "networks", "1234")
+    mark_used([tmp_path / "networks" / "1234"])
+    assert not list(tmp_path.iterdir())

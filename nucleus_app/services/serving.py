@@ -130,7 +130,7 @@ class Shelf:
         if version is None or version.sha256 != sha256:
             _write(path, self._workplace.blobs.get(sha256))
             version = load_version(path)
-        mark_used(folder, version.key)
+        mark_used(folder.glob(f"{version.key}*"))
         return version
 
     def _find_base_sha256(self) -> str | None:

@@ -70,7 +70,7 @@ class Remembered:
         except (OSError, ValueError):
             found = self._finder.find(rgb, mpp)
         else:
-            mark_used(kept.parent, kept.name)
+            mark_used([kept])
             return answer
         keep_file(kept, pack_nuclei(found))
         return found
