@@ -118,7 +118,7 @@ def test_what_was_not_taken_says_why_in_words_and_numbers(schooled: Bench, page:
     assert rows["Immunopositive tumour"][-1] == "▲better"
     assert rows["Immunonegative tumour"][-1] == "≈no clear change"  # its interval reaches over nothing
     assert rows["Error of the index, %\u00a0points"][-1] == "▲better"  # less is better there
-    expect(lesson).to_contain_text("93 % the class that you gave")
+    expect(lesson).to_contain_text("93 % positive or negative as taught")
 
 
 def test_a_nucleus_of_the_gallery_leads_to_its_place_and_back_leads_to_the_gallery(
