@@ -122,7 +122,7 @@ class Bench:
         start = self._fresh() if trial.scratch else self.start
         out, began = self.folder / f"candidate-{os.getpid()}.safetensors", time.perf_counter()
         out.with_suffix(out.suffix + ".resume").unlink(missing_ok=True)  # of a trial that was stopped
-        policy = policy_for(len(examples), {"steps": self.options.steps} if self.options.steps else {})
+        policy = policy_for(len(examples), len(examples), {"steps": self.options.steps} if self.options.steps else {})
         policy = replace(policy, **{"steps": policy.steps * trial.longer} | trial.policy)
         version = finetune(
             start, examples, [], policy, out, Provenance(trial.name),

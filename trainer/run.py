@@ -166,8 +166,9 @@ class Runner:
                 made = {"summary": summary, "last_sign_off": newest, "error": NOTHING}
                 return self._advance(session, run, RunState.NOTHING, **made)
         start = bench.weights.load(active.sha256) if active else self._keep_base()
-        n_fields = len({statement.image for statement in statements if statement.split is Split.TRAIN})
-        plan = Plan(run.id, name, start.sha256, asdict(policy_for(n_fields, bench.policy)))
+        training = [statement for statement in statements if statement.split is Split.TRAIN]
+        n_fields, n_cases = len({s.image for s in training}), len({s.case for s in training})
+        plan = Plan(run.id, name, start.sha256, asdict(policy_for(n_fields, n_cases, bench.policy)))
         snapshot = bench.blobs.put(freeze(statements, plan))
         with bench.writing() as session:
             for text in [say_left_out(left_out)] * bool(left_out) + [say_lost(lost)] * bool(lost):

@@ -11,13 +11,13 @@ from trainer.learning.policy import TrainPolicy
 from trainer.learning.replay import Replay
 
 STEPS_A_FIELD, FEWEST_STEPS, MOST_STEPS = 40, 120, 400
-MOST_KEPT, LESS_A_FIELD, LEAST_KEPT = 0.75, 0.075, 0.15
-"""Few fields say little of a lab, and a network that follows them forgets more (measured in docs/learning.md)."""
+MOST_KEPT, LESS_A_CASE, LEAST_KEPT = 0.75, 0.075, 0.15
+"""Few cases say little of a lab, and a network that follows them forgets more (measured in docs/learning.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TunePolicy:
-    """How a fine-tuning is done; stored with the run and with the version. The defaults are those of a lesson of four fields."""
+    """How a fine-tuning is done; stored with the run and with the version. The defaults are those of four fields of four patients."""
 
     steps: int = 160
     batch: int = 8
@@ -47,10 +47,12 @@ class TunePolicy:
         )  # fmt: skip
 
 
-def policy_for(n_fields: int, given: Mapping[str, Any]) -> TunePolicy:
-    """The policy of a lesson of so many images; what is ``given`` stays so. Raises NucleusAppError for unknown names."""
+def policy_for(n_fields: int, n_cases: int, given: Mapping[str, Any]) -> TunePolicy:
+    """The policy of a lesson of so many images of so many patients; what is ``given`` stays so. Raises NucleusAppError for
+    unknown names.
+    """
     steps = min(max(FEWEST_STEPS, STEPS_A_FIELD * n_fields), MOST_STEPS)
-    kept = round(max(LEAST_KEPT, MOST_KEPT - LESS_A_FIELD * n_fields), 3)
+    kept = round(max(LEAST_KEPT, MOST_KEPT - LESS_A_CASE * n_cases), 3)
     return parse_policy({"steps": steps, "kept_share": kept} | dict(given))
 
 
