@@ -34,10 +34,3 @@ def list_splits(session: Session, case_ids: list[int] | None = None) -> dict[int
     if case_ids is not None:
         rows = rows.where(LearningCaseRow.case_id.in_(case_ids))
     return {case_id: Split(split) for case_id, split in session.execute(rows)}
-
-
-def count_splits(session: Session) -> dict[Split, int]:
-    """How many cases stand on each side."""
-    rows = session.execute(select(LearningCaseRow.split, func.count()).group_by(LearningCaseRow.split))
-    counted = {Split(split): n for split, n in rows}
-    return {split: counted.get(split, 0) for split in Split}

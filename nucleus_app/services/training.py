@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from db.engine import full_disk_as_error, session_scope
-from db.learning_cases import count_splits
+from db.patients import count_patients, mark_standing
 from db.runs import (
     StoredRun,
     StoredTrainer,
@@ -75,6 +75,7 @@ class TrainingDesk:
         self._workplace = workplace
         self._is_trainer_failing = is_trainer_failing
         self._base = BaseFinder(workplace)
+        self._sides: tuple[tuple[int, int], dict[str, int]] | None = None
 
     def read(self, now: datetime | None = None) -> Mapping:
         """The training page as JSON types (decision 0010)."""
@@ -174,8 +175,15 @@ class TrainingDesk:
             find_in_service(session, base),
             list_activations(session)[:LISTED],
             count_newly_signed_fields(session, ended.last_sign_off if ended else 0),
-            {split.value: n for split, n in count_splits(session).items()},
+            self._count_sides(session),
         )
+
+    def _count_sides(self, session: Session) -> dict[str, int]:
+        """Patients on each side; counted anew only when somebody signed or changed a case."""
+        mark = mark_standing(session)
+        if self._sides is None or self._sides[0] != mark:
+            self._sides = mark, {split.value: n for split, n in count_patients(session).items()}
+        return self._sides[1]
 
     def _trainer_to_mapping(self, look: _Look, now: datetime) -> Mapping:
         latest = look.trainers[0] if look.trainers else None

@@ -9,6 +9,7 @@ import pytest
 from db.cases import FrozenReport, add_reopening, add_sign_off, get_case_record
 from db.engine import session_scope
 from db.learning_cases import learn_from
+from db.patients import count_patients, mark_standing
 from nucleus_app.domain.edits import Brush, Polygon
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.domain.oddities import Oddity
@@ -211,6 +212,28 @@ def test_a_reopened_locked_case_still_keeps_its_patient_from_training(workplace:
     reopen(workplace, cases[[assign_split(n) for n in range(4)].index(Split.LOCKED)])
     snapshot = read_back(workplace)
     assert (len(snapshot.training), len(snapshot.locked)) == (0, 1)  # what would have validated
+
+
+def test_what_the_page_counts_is_who_can_teach_and_judge_now(workplace: Workplace) -> None:
+    def count() -> list[int]:
+        with session_scope(workplace.engine) as session:
+            return [count_patients(session)[side] for side in (Split.TRAIN, Split.VALIDATION, Split.LOCKED)]
+
+    def mark() -> tuple[int, int]:
+        with session_scope(workplace.engine) as session:
+            return mark_standing(session)
+
+    cases = [add_case(workplace, NewCase([FIELD], rgb=noise(seed=n)))[0] for n in range(4)]
+    assert count() == [2, 1, 1]
+    before = mark()
+    reopen(workplace, cases[[assign_split(n) for n in range(4)].index(Split.LOCKED)])
+    assert count() == [2, 1, 0]
+    assert mark() != before
+    for n in range(4, 8):  # one patient: a locked one, as one of the four is
+        add_case(workplace, NewCase([FIELD], rgb=noise(seed=n), label="X"))
+    assert count() == [2, 1, 1]
+    add_case(workplace, NewCase([FIELD], rgb=noise(seed=9), is_synthetic=True))
+    assert count() == [2, 1, 1]
 
 
 def sign_one_of_each_side(workplace: Workplace) -> dict[Split, tuple[int, int]]:

@@ -7,22 +7,21 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from db.blobs import BlobStore
-from db.cases import StoredCase, StoredSignOff, list_case_records, list_images_ever, list_labels, list_sign_offs
+from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
 from db.edits import list_edits
 from db.images import StoredImage, list_case_ids, list_images_of
-from db.learning_cases import list_splits
+from db.patients import find_standing
 from db.scorings import StoredScoring, get_nuclei, list_latest_scorings
 from nucleus_app.domain.edits import STORED, SignedEdit, parse_edit
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import NotFound, NucleusAppError
 from nucleus_app.imaging.reader import decode_png
-from trainer.corrections.patients import find_sides, group_cases
 from trainer.corrections.said import ReviewedImage, state_image
 from trainer.corrections.statement import Statement, make_example, parse_statement, statement_to_mapping
 from trainer.learning.example import Example
@@ -139,7 +138,7 @@ def list_signed_images(session: Session) -> dict[int, datetime]:
 
 
 def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[Statement]:
-    standing = _find_standing(session)
+    standing = find_standing(session)
     cases = list_case_records(session, sorted(standing.sides))
     signed = {case_id for case_id, last in sign_offs.items() if last.is_signed}
     statements: list[Statement] = []
@@ -151,7 +150,7 @@ def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[St
 
 def count_silent(session: Session, statements: Iterable[Statement]) -> int:
     """Patients with a signed case on the locked side of whom nothing was said at all, though it could judge."""
-    standing, last = _find_standing(session), list_sign_offs(session, list_case_ids(session))
+    standing, last = find_standing(session), list_sign_offs(session, list_case_ids(session))
     speaking = {statement.case for statement in statements}
     locked = {
         standing.patients[case_id]
@@ -159,56 +158,6 @@ def count_silent(session: Session, statements: Iterable[Statement]) -> int:
         if side is Split.LOCKED and case_id in standing.images and case_id in last and last[case_id].is_signed
     }
     return len(locked - speaking)
-
-
-class _Standing(NamedTuple):
-    """Each case's patient, and of those that were ever signed the side and the images that teach or judge."""
-
-    patients: dict[int, int]
-    sides: dict[int, Split]
-    images: dict[int, list[StoredImage]]
-
-
-def _find_standing(session: Session) -> _Standing:
-    own, labels = list_splits(session), list_labels(session)
-    images = [image for image in list_images_of(session, sorted(labels)) if not image.is_synthetic]
-    held = list_images_ever(session)
-    patients = group_cases(_list_ties(labels, images, held))
-    by_patient = find_sides(patients, own)
-    sides = {case_id: by_patient[patients[case_id]] for case_id in own}
-    taught = _list_taught(own, images, held)
-    usable: defaultdict[int, list[StoredImage]] = defaultdict(list)
-    for image in images:
-        side = sides.get(image.case_id)
-        if side is Split.TRAIN or (side and taught.isdisjoint((image.sha256, image.blob))):
-            usable[image.case_id].append(image)
-    return _Standing(patients, sides, dict(usable))
-
-
-def _list_ties(
-    labels: Mapping[int, str], images: Collection[StoredImage], held: Mapping[int, Collection[int]]
-) -> dict[int, set[tuple[str, str | int]]]:
-    """What each case has in common with others of its patient: its label, images that it ever held, pixels."""
-    there = {image.id for image in images}
-    ties: dict[int, set[tuple[str, str | int]]] = {}
-    for case_id, label in labels.items():
-        key = " ".join(label.casefold().split())
-        ties[case_id] = {("image", image_id) for image_id in there.intersection(held.get(case_id, ()))} | (
-            {("label", key)} if key else set()
-        )
-    for image in images:
-        ties[image.case_id] |= {("image", image.id), ("pixels", image.sha256), ("pixels", image.blob)}
-    return ties
-
-
-def _list_taught(
-    own: Mapping[int, Split], images: Iterable[StoredImage], held: Mapping[int, Collection[int]]
-) -> set[str]:
-    """Files and pixels that may have taught already, whatever side their patient came to stand on since: they judge nobody."""
-    training = {case_id for case_id, split in own.items() if split is Split.TRAIN}
-    ever = {image_id for case_id in training for image_id in held.get(case_id, ())}
-    found = [image for image in images if image.case_id in training or image.id in ever]
-    return {digest for image in found for digest in (image.sha256, image.blob)}
 
 
 def _state_case(

@@ -58,8 +58,8 @@ export class LessonCard {
     const { text, value, most } = describeNext(rule), { sides } = rule;
     return [
       el('p', { class: 'nv-next' }, text), most ? el('progress', { value, max: most, 'aria-label': text }) : null,
-      el('p', { class: 'nv-hint' }, `Signed cases so far: ${SIDES.map(([side, what]) => `${number(sides[side])} ${what}`).join(' · ')}.`),
-      sides.locked < ENOUGH_LOCKED ? el('p', { class: 'nv-hint' }, `A lesson is judged on at least ${ENOUGH_LOCKED} locked cases. ${plural(ENOUGH_LOCKED - sides.locked, 'is', 'are')} still missing: one of four signed cases becomes one.`) : null,
+      el('p', { class: 'nv-hint' }, `Signed patients so far: ${SIDES.map(([side, what]) => `${number(sides[side])} ${what}`).join(' · ')}.`),
+      sides.locked < ENOUGH_LOCKED ? el('p', { class: 'nv-hint' }, `A lesson is judged on at least ${ENOUGH_LOCKED} locked patients. ${plural(ENOUGH_LOCKED - sides.locked, 'is', 'are')} still missing: one of four signed cases becomes one.`) : null,
     ].filter(Boolean);
   }
 

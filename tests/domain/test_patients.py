@@ -1,7 +1,7 @@
 from __future__ import annotations
 
+from nucleus_app.domain.patients import find_sides, group_cases
 from nucleus_app.domain.split import Split
-from trainer.corrections.patients import find_sides, group_cases
 
 
 def test_cases_without_anything_in_common_are_patients_of_their_own() -> None:
