@@ -39,6 +39,12 @@ def learning_of(page: Page) -> Locator:
     return learning
 
 
+def close_learning(page: Page) -> None:
+    """Close the page about learning, and wait until the browser went back: a reload at that moment would be torn."""
+    page.keyboard.press("Escape")
+    page.wait_for_url(lambda url: "learning=" not in url)
+
+
 def lesson_of(learning: Locator) -> Locator:
     """The part of the page that shows a lesson and what came of it."""
     return learning.get_by_role("region", name="A lesson and what came of it")

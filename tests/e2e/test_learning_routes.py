@@ -21,7 +21,7 @@ from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
 from tests.e2e.bench import Bench
 from tests.e2e.lessons import SAID, Lessons
-from tests.e2e.pages import learn_now, open_learning, put_in_service, read_lead, wait_outcome
+from tests.e2e.pages import close_learning, learn_now, open_learning, put_in_service, read_lead, wait_outcome
 from tests.e2e.running import RunningApp, free_port
 from tests.e2e.school import after_lessons, lesson_line, one_runs, progress, verdict
 from tests.e2e.seeding import SIZE, grade_candidates, seed_case, seed_scoring
@@ -113,7 +113,7 @@ def test_a_signed_case_is_learned_from_and_going_back_is_one_click(
     with session_scope(store.engine) as session:
         assert [row.actor for row in list_activations(session)] == ["A. N.", "trainer"]
     put_in_service(page, name, "A. N.")
-    page.keyboard.press("Escape")
+    close_learning(page)
     page.reload()
     expect(page.locator(".nv-sealed")).to_be_visible()
     expect(page.locator(".nv-outdated")).to_have_count(0)  # what is signed stays as it is
