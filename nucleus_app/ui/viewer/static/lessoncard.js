@@ -36,7 +36,7 @@ export class LessonCard {
 
   update() {
     const { training, events, asks, wrong, isSending } = this, { run, rule, trainer, state } = training;
-    const signed = SIDES.reduce((sum, [side]) => sum + rule.sides[side], rule.signed_fields), isEmpty = !run && !signed;
+    const signed = SIDES.reduce((sum, [side]) => sum + rule.sides[side], rule.signed_fields), isEmpty = !run && !signed && !training.runs.length;
     this.title.textContent = run ? `Lesson ${run.id}` : isEmpty ? 'Nothing to learn from yet' : 'Next lesson';
     this.node.setAttribute('aria-label', run ? 'Lesson that runs' : 'Next lesson');
     this.how.hidden = isEmpty;
