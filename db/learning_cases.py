@@ -16,9 +16,8 @@ def learn_from(session: Session, case_id: int, now: datetime) -> Split:
     """Put a case on its side at its first signature; again is fine, and changes nothing. The case must be locked."""
     row = session.get(LearningCaseRow, case_id)
     if row is None:
-        take_turns(
-            session, LearningCaseRow.__tablename__
-        )  # two cases that are signed at once must not get the same place
+        # Two cases that are signed at once must not get the same place.
+        take_turns(session, LearningCaseRow.__tablename__)
         place = session.scalar(select(func.coalesce(func.max(LearningCaseRow.place) + 1, 0))) or 0
         row = LearningCaseRow(case_id=case_id, place=place, split=assign_split(place).value, at=now)
         session.add(row)

@@ -68,12 +68,16 @@ def _list_taught(
     return {digest for image in found for digest in (image.sha256, image.blob)}
 
 
-def count_patients(session: Session) -> dict[Split, int]:
-    """Patients with a case that is signed now and an image that can teach or judge, on each side."""
+def find_able(session: Session) -> dict[int, Split]:
+    """The side of each patient with a case that is signed now and an image that can teach or judge."""
     standing = find_standing(session)
     last = list_sign_offs(session, sorted(standing.images))
-    able = {standing.patients[case_id]: standing.sides[case_id] for case_id in last if last[case_id].is_signed}
-    counted = Counter(able.values())
+    return {standing.patients[case_id]: standing.sides[case_id] for case_id in last if last[case_id].is_signed}
+
+
+def count_patients(session: Session) -> dict[Split, int]:
+    """Patients who can teach or judge now, on each side."""
+    counted = Counter(find_able(session).values())
     return {split: counted[split] for split in Split}
 
 

@@ -53,8 +53,7 @@ class Settings:
     train_hours: str = ""
     """Hours of the day, local time, in which runs may begin by themselves, such as ``20-6``. Default: any."""
     train_steps: int = 0
-    """Steps of a training run; 0: as many as suit the fields that it learns from."""
-    """Steps of a training run, 20 or more."""
+    """Steps of a training run, 20 or more; 0: as many as suit the fields that it learns from."""
     replay_dir: str = ""
     """A folder of labelled images of the site, replayed against forgetting. Default: only what is shipped."""
     max_megapixels: int = 150

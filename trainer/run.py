@@ -156,8 +156,11 @@ class Runner:
             silent = count_silent(session, gathered)
             active = find_active(session)
             name = name_next(version.name for version in list_versions(session))
-        lost = find_lost(gathered, bench.blobs)
-        statements, left_out = keep_newest([s for s in gathered if s.image not in lost], signed)
+        statements, left_out = keep_newest(gathered, signed)
+        lost: set[int] = set()
+        while newly := find_lost(statements, bench.blobs):  # others take their place
+            lost |= newly
+            statements, left_out = keep_newest([s for s in gathered if s.image not in lost], signed)
         summary = summarise_statements(statements) | {"silent": silent}
         if left_out:
             summary["left_out"] = {side.value: n for side, n in left_out.items()}
@@ -166,12 +169,13 @@ class Runner:
                 made = {"summary": summary, "last_sign_off": newest, "error": NOTHING}
                 return self._advance(session, run, RunState.NOTHING, **made)
         start = bench.weights.load(active.sha256) if active else self._keep_base()
-        training = [statement for statement in statements if statement.split is Split.TRAIN]
-        n_fields, n_cases = len({s.image for s in training}), len({s.case for s in training})
-        plan = Plan(run.id, name, start.sha256, asdict(policy_for(n_fields, n_cases, bench.policy)))
+        taught = summary[Split.TRAIN.value]
+        policy = policy_for(taught["fields"], taught["cases"], bench.policy)
+        plan = Plan(run.id, name, start.sha256, asdict(policy))
         snapshot = bench.blobs.put(freeze(statements, plan))
         with bench.writing() as session:
-            for text in [say_left_out(left_out)] * bool(left_out) + [say_lost(lost)] * bool(lost):
+            notes = say_left_out(left_out) if left_out else "", say_lost(lost) if lost else ""
+            for text in filter(None, notes):
                 add_event(session, run.id, {"event": "note", "text": text}, _now())
             return self._advance(
                 session, run, RunState.TRAINING, snapshot=snapshot, start_sha256=start.sha256, summary=summary,

@@ -35,9 +35,9 @@ def keep_newest(
     kept: set[tuple[Split, int]] = set()
     for side in Split:
         newest = sorted((image for split, image in sizes if split is side), key=recency, reverse=True)
-        left = megapixels[side] * 1e6
+        always, left = min(FEWEST_PATIENTS[side], len({patients[image] for image in newest})), megapixels[side] * 1e6
         for n, image in enumerate(_in_turn(newest, patients)):
-            if n < min(FEWEST_PATIENTS[side], len({patients[i] for i in newest})) or sizes[side, image] <= left:
+            if n < always or sizes[side, image] <= left:
                 left -= sizes[side, image]
                 kept.add((side, image))
     left_out = Counter(split for split, image in sizes if (split, image) not in kept)

@@ -15,7 +15,7 @@ from db.blobs import BlobStore
 from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
 from db.edits import list_edits
 from db.images import StoredImage, list_case_ids, list_images_of
-from db.patients import find_standing
+from db.patients import find_able, find_standing
 from db.scorings import StoredScoring, get_nuclei, list_latest_scorings
 from nucleus_app.domain.edits import STORED, SignedEdit, parse_edit
 from nucleus_app.domain.packing import unpack_nuclei
@@ -104,20 +104,20 @@ def _add_pixels(statements: Iterable[Statement], blobs: BlobStore) -> Iterator[t
         yield statement.split, make_example(statement, rgb)
 
 
-def find_lost(statements: Iterable[Statement], blobs: BlobStore) -> list[int]:
+def find_lost(statements: Iterable[Statement], blobs: BlobStore) -> set[int]:
     """Images whose pixels are gone or damaged: one lost file is no reason to learn nothing of the others."""
-    lost = []
+    lost = set()
     for blob, image in {(statement.blob, statement.image) for statement in statements}:
         try:
             blobs.get(blob)
         except NotFound:
-            lost.append(image)
-    return sorted(lost)
+            lost.add(image)
+    return lost
 
 
-def say_lost(images: Sequence[int]) -> str:
+def say_lost(images: Collection[int]) -> str:
     """For the run's log."""
-    named = f"image {images[0]}" if len(images) == 1 else f"images {', '.join(map(str, images))}"
+    named = f"image{'' if len(images) == 1 else 's'} {', '.join(map(str, sorted(images)))}"
     return f"Left out: {named}, whose pixels are missing or damaged in the store. Restore them from a backup."
 
 
@@ -150,14 +150,9 @@ def _gather(session: Session, sign_offs: Mapping[int, StoredSignOff]) -> list[St
 
 def count_silent(session: Session, statements: Iterable[Statement]) -> int:
     """Patients with a signed case on the locked side of whom nothing was said at all, though it could judge."""
-    standing, last = find_standing(session), list_sign_offs(session, list_case_ids(session))
     speaking = {statement.case for statement in statements}
-    locked = {
-        standing.patients[case_id]
-        for case_id, side in standing.sides.items()
-        if side is Split.LOCKED and case_id in standing.images and case_id in last and last[case_id].is_signed
-    }
-    return len(locked - speaking)
+    able = find_able(session).items()
+    return sum(side is Split.LOCKED and patient not in speaking for patient, side in able)
 
 
 def _state_case(

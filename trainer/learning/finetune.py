@@ -243,7 +243,7 @@ class _Tuning:
     def finish(self, provenance: Provenance) -> Version:
         """The result as a version, its confidence by what validation cases (or else training cases) say.
 
-        The thresholds stay: moved for one lab, they cost the others three points of F1 (docs/learning.md).
+        The thresholds stay: moved for one lab, they cost the others nearly two points of F1 (docs/learning.md).
         """
         version = replace(self._blend(), provenance=provenance)
         if _count_nuclei(self.calibrating) < FEWEST_TO_CALIBRATE:
