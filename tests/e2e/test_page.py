@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
@@ -232,6 +232,21 @@ def test_leaving_the_label_for_another_case_opens_that_case(page: Page, app: Run
         page.wait_for_timeout(600)  # time for a late answer to do harm
         expect(page.locator(".nv-panel h2")).to_contain_text(name)
         expect(label).to_have_value(re.compile(re.escape(name)))
+
+
+def test_a_case_chosen_before_the_page_has_opened_the_latest_stays(page: Page, app: RunningApp, tmp_path: Path) -> None:
+    open_page(page, app)
+    upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "latest.png"))
+    expect(page.locator(".nv-panel h2")).to_contain_text("latest.png")
+    held: list[Route] = []
+    page.route("**/queue/join**", lambda route: route.continue_() if held else held.append(route))
+    open_page(page, app)
+    page.locator(".nv-list button", has_text="Demo field").click()
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    held[0].continue_()
+    page.wait_for_timeout(2000)  # the answer that would open the latest image arrives
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    expect(page.locator("#label textarea, #label input").first).to_have_value(re.compile("Demo field"))
 
 
 def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_path: Path) -> None:

@@ -114,11 +114,12 @@ class Viewer {
     return recall(READER_KEY) ?? '';
   }
 
-  /** Gradio's message: {image, notices, rev}. Python always raises rev, so that the same case can be opened again. */
+  /** Gradio's message: {image, notices, unless_open, rev}. Python always raises rev, so that the same case can be opened again. */
   onValue() {
-    const value = this.props.value || {};
-    if (value.notices) this.panel.showNotices(value.notices);
-    if (value.image) this.open(value.image);
+    const { image, notices, unless_open: yields } = this.props.value || {};
+    if (notices) this.panel.showNotices(notices);
+    if (image && yields && ![null, image].includes(this.openId)) this.trigger('select', { id: this.openId }); // whose details the answer overwrote
+    else if (image) this.open(image);
     this.refresh();
   }
 
@@ -336,13 +337,9 @@ class Viewer {
     return this.data?.mpp || 0.5;
   }
 
-  get width() {
-    return this.data?.width_px ?? 1;
-  }
+  get width() { return this.data?.width_px ?? 1; }
 
-  get height() {
-    return this.data?.height_px ?? 1;
-  }
+  get height() { return this.data?.height_px ?? 1; }
 
   draw() {
     const item = this.osd.world.getItemAt(0);
