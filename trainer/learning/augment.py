@@ -27,6 +27,10 @@ HAEMATOXYLIN_RANGE = (np.array([0.90, 0.41, 0.15]), np.array([0.61, 0.65, 0.45])
 DAB_RANGE = (np.array([0.28, 0.56, 0.78]), np.array([0.54, 0.57, 0.62]))
 """Stain vectors measured over the labs of the training sets, from one extreme to the other."""
 MOST_RESIDUAL = 0.15
+MUCH_STRONGER = np.log([1.7, 3.0])
+"""Haematoxylin, DAB. Some labs stain positive nuclei almost black, never negative ones."""
+FRINGE_PX = 1.5
+"""How far red and blue may lie apart."""
 _MARGIN = 1.45 / WIDEST_SCALE[0]
 """A window this many crops wide holds every rotated and scaled crop (√2, and a rim for bending)."""
 
@@ -39,11 +43,17 @@ class Variety:
     """Share of crops that keep about their own stain vectors; the others get those of other labs."""
     gain: float = 0.4
     """Each stain is exp(± this) times as strong."""
+    strong: float = 0.3
+    """Share of crops, for each stain, where it is much stronger again."""
+    stray: float = 0.5
+    """Share of crops with stray light, in which the darkest is never black, and has a colour of its own."""
+    fringed: float = 0.3
+    """Share of crops whose colours lie apart by up to a pixel and a half, as through a lens."""
     scale: tuple[float, float] = WIDEST_SCALE
 
 
 UNKNOWN_LAB = Variety()
-SAME_LAB = Variety(own_stains=0.75, gain=0.2, scale=(0.88, 1.14))
+SAME_LAB = Variety(own_stains=0.75, gain=0.2, strong=0.0, stray=0.0, fringed=0.0, scale=(0.88, 1.14))
 """For a lab's own images: tomorrow's slides are stained much like today's."""
 
 
@@ -158,7 +168,7 @@ def _cut_window(image: TrainingImage, centre: NDArray[np.int64], half: int) -> N
 
 def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator, variety: Variety = UNKNOWN_LAB) -> Tensor:
     """RGB (B, 3, S, S) 0..255 with its own stain vectors (B, 3, 3) → -1..1 as another lab, scanner and day would have
-    given it: other vectors, more or less of each stain, another light, focus and noise.
+    given it: other vectors, more or less of each stain, another light, lens, focus and noise.
     """
     batch = rgb.shape[0]
 
@@ -167,13 +177,20 @@ def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator, variety: Vari
 
     density = -torch.log10((rgb.clamp(0, 255) + 1) / 256)
     gains = torch.exp(uniform(-variety.gain, variety.gain, 3))
+    gains[:, :2] *= torch.exp(
+        uniform(0, 1, 2) * torch.from_numpy(MUCH_STRONGER).float() * (uniform(0, 1, 2) < variety.strong)
+    )
     amounts = torch.einsum("bihw,bij->bjhw", density, torch.linalg.inv(stains))
     # What neither stain explains is often a saturated pixel; other vectors would turn it into a glowing colour.
     amounts = torch.cat([amounts[:, :2].clamp(min=0), amounts[:, 2:].clamp(-MOST_RESIDUAL, MOST_RESIDUAL)], dim=1)
     density = torch.einsum("bihw,bij->bjhw", amounts, gains[:, :, None] * _draw_stains(stains, rng, variety.own_stains))
-    dimmer = uniform(0, 0.14, 1) * (uniform(0, 1, 1) < 0.6) + uniform(-0.025, 0.025, 3)
     gamma = torch.exp(uniform(-0.15, 0.15))[:, None, None, None]
-    light = 10 ** (-(density * gamma + dimmer[:, :, None, None]).clamp(min=0))
+    stray = (uniform(0, 0.18, 1) + uniform(0, 0.12, 3)) * (uniform(0, 1, 1) < variety.stray)
+    dimmer = uniform(0, 0.14, 1) * (uniform(0, 1, 1) < 0.6) + uniform(-0.025, 0.025, 3)
+    light = 10 ** -(density * gamma)
+    light = light + stray[:, :, None, None] * (1 - light)
+    light = (light * 10 ** -dimmer[:, :, None, None]).clamp(max=1)
+    light = _fringe(light, rng, variety.fringed)
     light = _defocus(light, rng)
     noise = torch.from_numpy(rng.standard_normal(light.shape, np.float32)) * uniform(0, 0.025)[:, None, None, None]
     return ((light + noise).clamp(0, 1) * 2 - 1).contiguous()
@@ -192,6 +209,24 @@ def _draw_stains(own: Tensor, rng: np.random.Generator, kept: float) -> Tensor:
         ]
         drawn.append(stain_matrix(rows[0].clip(0.02), rows[1].clip(0.02)))
     return torch.from_numpy(np.stack(drawn).astype(np.float32))
+
+
+def _fringe(light: Tensor, rng: np.random.Generator, share: float) -> Tensor:
+    """In a share of the crops red and blue are moved, each the other way: colour fringes, as of a lens."""
+    chosen = np.nonzero(rng.random(light.shape[0]) < share)[0]
+    if not len(chosen):
+        return light
+    apart = rng.uniform(-FRINGE_PX / 2, FRINGE_PX / 2, (len(chosen), 1, 2)) * np.array([1, 0, -1])[:, None]
+    height, width = light.shape[-2:]
+    moves = torch.zeros(3 * len(chosen), 2, 3)
+    moves[:, 0, 0] = moves[:, 1, 1] = 1
+    moves[:, :, 2] = torch.from_numpy(apart.reshape(-1, 2).astype(np.float32)) * 2 / torch.tensor([width, height])
+    planes = light[chosen].reshape(-1, 1, height, width)
+    grid = F.affine_grid(moves, list(planes.shape), align_corners=False)
+    out = light.clone()
+    moved = F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    out[chosen] = moved.reshape(-1, 3, height, width)
+    return out
 
 
 def _defocus(light: Tensor, rng: np.random.Generator) -> Tensor:
