@@ -39,7 +39,7 @@ def test_score_writes_json_and_csv_with_the_networks_own_numbers(
     }  # fmt: skip
     assert result["counts"] == counts._asdict()
     assert result["index_percent"] == pytest.approx(100 * counts.positive / counts.tumour)
-    assert result["version"] == {"name": "base-3", "sha256": shipped.version.sha256}
+    assert result["version"] == {"name": shipped.version.name, "sha256": shipped.version.sha256}
     assert np.array(result["nuclei"])[:, :2] == pytest.approx(nuclei.xy, abs=0.006)
     rows = list(csv.DictReader((tmp_path / "out/field.csv").open(encoding="utf-8")))
     assert len(rows) == len(nuclei)

@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
     fit_parser.add_argument("--keep-last", action="store_true", help="keep the last version, not the best one")
+    fit_parser.add_argument("--keep-each", action="store_true", help="also keep each evaluation's, as FILE.STEP")
     fit_parser.add_argument("--patience", type=int, default=DEFAULTS.patience)
     fit_parser.add_argument("--seed", type=int, default=DEFAULTS.seed)
     fit_parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -161,6 +162,7 @@ def _fit(options: argparse.Namespace) -> None:
         evaluate_every=options.evaluate_every,
         patience=options.patience,
         keep_last=options.keep_last,
+        keep_each=options.keep_each,
         seed=options.seed,
     )
     torch.manual_seed(policy.seed)

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -219,13 +219,15 @@ def _evaluate_and_keep(
     line = summarise(result) | {"threshold": thresholds.per_class[0]}
     score = line["detection_f1"] + 0.5 * line["weighted_f1"] - 0.01 * (line["index_mae_points"] or 0.0)
     run.stale += 1
+    notes = {
+        "policy": asdict(run.policy), "step": run.step, "validation": line,
+        "seconds": round(run.seconds), "torch": torch.__version__,
+    }  # fmt: skip
+    named = replace(provenance, notes=provenance.notes | notes)
+    if run.policy.keep_each:
+        save_version(out.with_name(f"{out.name}.{run.step}"), run.average, thresholds, named)
     if score > run.best_score or (run.policy.keep_last and run.step == run.policy.last_step):
         run.best_score, run.stale = score, 0
-        notes = {
-            "policy": asdict(run.policy), "step": run.step, "validation": line,
-            "seconds": round(run.seconds), "torch": torch.__version__,
-        }  # fmt: skip
-        named = Provenance(provenance.name, provenance.trained_on, provenance.created, provenance.notes | notes)
         save_version(out, run.average, thresholds, named)
     return line | {"best": run.stale == 0}
 

@@ -48,6 +48,8 @@ class TrainPolicy:
     """Stop after this many evaluations without a better one."""
     keep_last: bool = False
     """Keep the last version, whose steps were the smallest, not the best of several by a noisy validation."""
+    keep_each: bool = False
+    """Beside the best, also keep the version of every evaluation, for a mean of weights."""
     seed: int = 20190701
 
     @property
