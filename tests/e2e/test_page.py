@@ -249,6 +249,26 @@ def test_a_case_chosen_before_the_page_has_opened_the_latest_stays(page: Page, a
     expect(page.locator("#label textarea, #label input").first).to_have_value(re.compile("Demo field"))
 
 
+def test_a_case_chosen_before_the_answer_to_score_stays(page: Page, app: RunningApp, tmp_path: Path) -> None:
+    open_page(page, app)
+    upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "scored.png"))
+    expect(page.locator(".nv-panel h2")).to_contain_text("scored.png")
+    label = page.locator("#label textarea, #label input").first
+    expect(label).to_have_value(re.compile("scored.png"))
+    page.locator("#mpp input").fill("0.5")
+    page.locator("#mpp input").blur()
+    page.wait_for_timeout(500)
+    held: list[Route] = []
+    page.route("**/queue/join**", lambda route: route.continue_() if held else held.append(route))
+    page.locator("#score").click()
+    page.locator(".nv-list button", has_text="Demo field").click()
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    held[0].continue_()
+    page.wait_for_timeout(2000)
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    expect(label).to_have_value(re.compile("Demo field"))
+
+
 def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_path: Path) -> None:
     open_page(page, app, "?image=1")
     wait_scored(page)
