@@ -83,9 +83,9 @@ class Handlers:
         """Open the case named in the address, else the latest."""
         wanted = dict(request.query_params).get("image", "")
         if wanted.isdecimal():
-            return self._guarded(lambda: get_scored_image(self._workplace, int(wanted)), unless_open=True)
+            return self._guarded(lambda: get_scored_image(self._workplace, int(wanted)))
         cases = list_scored_images(self._workplace)
-        return self._show(cases[0] if cases else None, [], unless_open=True)
+        return self._show(cases[0] if cases else None, [])
 
     def upload(self, paths: list[str] | None, into: str = ALONE, open_image: float | None = None) -> Fields:
         """Take every file in; what cannot be read is named with the reason, the others go on. ``into``: whether each
@@ -110,7 +110,7 @@ class Handlers:
             finally:
                 path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
         case = get_scored_image(self._workplace, latest) if latest is not None else None
-        return [*(self._show(case, notices) if case else self._only_notices(notices)), None]
+        return [*(self._show(case, notices, opens=True) if case else self._only_notices(notices)), None]
 
     def _find_case(self, image_id: float | None) -> int | None:
         """The case of an image that is open; None where none is, and the first file then begins one."""
@@ -149,13 +149,11 @@ class Handlers:
             score_at(self._workplace, int(image_id), float(mpp))
             return get_scored_image(self._workplace, int(image_id))
 
-        return self._guarded(act, unless_open=True)
+        return self._guarded(act)
 
-    def _guarded(
-        self, act: Callable[[], ScoredImage], *, keep_viewer: bool = False, unless_open: bool = False
-    ) -> Fields:
+    def _guarded(self, act: Callable[[], ScoredImage], *, keep_viewer: bool = False) -> Fields:
         try:
-            fields = self._show(act(), [], unless_open=unless_open)
+            fields = self._show(act(), [])
         except NucleusAppError as error:
             return self._only_notices([_notice("error", str(error))])
         except Exception:
@@ -165,12 +163,12 @@ class Handlers:
             )
         return [gr.skip(), *fields[1:]] if keep_viewer else fields
 
-    def _show(self, case: ScoredImage | None, notices: list[Notice], *, unless_open: bool = False) -> Fields:
+    def _show(self, case: ScoredImage | None, notices: list[Notice], *, opens: bool = False) -> Fields:
         if case is None:
             return [_value(None, notices), None, "", None]
         pixel_size = case.scoring.pixel_size if case.scoring else case.image.pixel_size
         mpp = round(pixel_size.mpp, 5) if pixel_size else None
-        return [_value(case.image.id, notices, unless_open=unless_open), case.image.id, case.image.label, mpp]
+        return [_value(case.image.id, notices, opens=opens), case.image.id, case.image.label, mpp]
 
     def _only_notices(self, notices: list[Notice]) -> Fields:
         return [_value(None, notices), gr.skip(), gr.skip(), gr.skip()]
@@ -180,8 +178,8 @@ def _notice(kind: str, text: str) -> Notice:
     return {"kind": kind, "text": text}
 
 
-def _value(image_id: int | None, notices: list[Notice] | None, *, unless_open: bool = False) -> dict[str, Any]:
-    """``notices`` None leaves those on the page. ``unless_open``: an image that the reader has opened meanwhile stays.
+def _value(image_id: int | None, notices: list[Notice] | None, *, opens: bool = False) -> dict[str, Any]:
+    """``notices`` None leaves those on the page. ``opens``: also where the reader has another image open by now.
     ``rev`` only has to differ: equal values would not reach the browser.
     """
-    return {"image": image_id, "notices": notices, "unless_open": unless_open, "rev": time.time_ns() // 1000}
+    return {"image": image_id, "notices": notices, "opens": opens, "rev": time.time_ns() // 1000}

@@ -114,11 +114,11 @@ class Viewer {
     return recall(READER_KEY) ?? '';
   }
 
-  /** Gradio's message: {image, notices, unless_open, rev}. Python always raises rev, so that the same case can be opened again. */
+  /** Gradio's message: {image, notices, opens, rev}. Python always raises rev, so that the same case can be opened again. */
   onValue() {
-    const { image, notices, unless_open: yields } = this.props.value || {};
+    const { image, notices, opens } = this.props.value || {};
     if (notices) this.panel.showNotices(notices);
-    if (image && yields && ![null, image].includes(this.openId)) this.trigger('select', { id: this.openId }); // whose details the answer overwrote
+    if (image && !opens && ![null, image].includes(this.openId)) this.trigger('select', { id: this.openId }); // whose details the answer overwrote
     else if (image) this.open(image);
     this.refresh();
   }
