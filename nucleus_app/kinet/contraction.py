@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import torch
 from segmentation_models_pytorch.encoders import get_encoder
+from timm.layers import Conv2dSame
 from torch import Tensor, nn
 
 from nucleus_app.errors import CheckpointError
@@ -101,6 +102,35 @@ def _find_blocks(encoder: nn.Module) -> nn.Sequential | None:
     """The stages of an encoder that comes from timm."""
     blocks = getattr(getattr(encoder, "model", None), "blocks", None)
     return blocks if isinstance(blocks, nn.Sequential) else None
+
+
+def pad_for_whole_strides(network: nn.Module) -> None:
+    """Give strided convolutions that reckon their padding from the size of every input the one of sizes that are whole
+    strides, as part of the layer: as a step of its own it costs as much as some convolutions.
+    """
+    for parent in list(network.modules()):
+        for name, layer in list(parent.named_children()):
+            if isinstance(layer, Conv2dSame):
+                setattr(parent, name, nn.Sequential(nn.ZeroPad2d(_pad_one_side(layer)), _without_padding(layer)))
+
+
+def _pad_one_side(layer: nn.Conv2d) -> tuple[int, int, int, int]:
+    """Left, right, top, bottom."""
+    sides = []
+    for kernel, stride in zip(layer.kernel_size[::-1], layer.stride[::-1], strict=True):
+        extra = kernel - stride
+        sides += [extra // 2, extra - extra // 2]
+    left, right, top, bottom = sides
+    return left, right, top, bottom
+
+
+def _without_padding(layer: nn.Conv2d) -> nn.Conv2d:
+    plain = nn.Conv2d(
+        layer.in_channels, layer.out_channels, (layer.kernel_size[0], layer.kernel_size[1]),
+        stride=(layer.stride[0], layer.stride[1]), groups=layer.groups, bias=layer.bias is not None,
+    )  # fmt: skip
+    plain.weight, plain.bias = layer.weight, layer.bias
+    return plain
 
 
 def load_by_order(network: nn.Module, state: dict[str, Tensor]) -> None:

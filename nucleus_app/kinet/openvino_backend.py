@@ -33,7 +33,7 @@ PEAKS, ROI, FEATURES = "peaks", "roi", "features"
 SEAL_KEY = "seal"
 PREPARED_DIR = SHIPPED_WEIGHTS.parent / "openvino"
 """Graphs of the shipped weights, made when the app is installed."""
-FORMAT = 2
+FORMAT = 3
 """Counts up when the graph changes, so that no old cache entry is used."""
 logger = logging.getLogger(__name__)
 
@@ -118,11 +118,13 @@ def convert(network: KiNet, smoothing_px: float, kind: str) -> ov.Model:
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
+    from nucleus_app.kinet.contraction import pad_for_whole_strides
     from nucleus_app.kinet.graph import FeatureGraph, PeakGraph, RoiGraph
     from nucleus_app.kinet.layers import ungroup
 
     network = copy.deepcopy(network)
     network.output.maps = ungroup(network.output.maps)
+    pad_for_whole_strides(network)
     image: Any = torch.zeros(1, 64, 64, 3, dtype=torch.uint8)
     graph: torch.nn.Module
     if kind == PEAKS:

@@ -1,5 +1,5 @@
 """The U-Net of InstanSeg (Goldsborough et al. 2024) as a KiNet's contraction and expansion: the large network's start
-knows nuclei of many tissues and stains already (decision 0011).
+knows nuclei of many tissues and stains already (decision 0007).
 
 Levels at strides 1, 2, 4, 8. Every block adds a 1×1 projection of its input to two 3×3 convolutions, then two more.
 """
