@@ -43,6 +43,12 @@ class KiNetConfig:
         return 32
 
     @property
+    def output_stride(self) -> int:
+        """Where the expansion ends; the output block goes on from there to single pixels."""
+        deepest = len(self.contraction_widths) - 1 if self.contraction == UNET else 4
+        return 2 ** (deepest - len(self.expansion_widths))
+
+    @property
     def core_px(self) -> tuple[int, int]:
         """Height and width of a tile's core in network pixels: the largest whose window takes no more than 2 GB. Measured on a
         2048² field with the small network: a 1024² core costs a fifth more time in its halo, a 2048² core takes 3 GB
@@ -63,10 +69,10 @@ PAPER = KiNetConfig()
 SMALL = KiNetConfig(
     contraction="tu-tf_efficientnet_lite0",
     contraction_widths=(),
-    expansion_widths=(128, 72, 40, 20),
-    context_width=8,
-    head_width=8,
-    roi_widths=(96, 144, 64, 32, 24, 8),
+    expansion_widths=(128, 96, 48),
+    context_width=16,
+    head_width=16,
+    roi_widths=(96, 144, 64, 32, 24),
     dropout=0.1,
 )
 """The shipped default: quick on a CPU, ImageNet-pretrained contraction."""

@@ -28,14 +28,16 @@ class KiNetOutput(NamedTuple):
 
 
 class Expansion(nn.Module):
-    """Residual blocks going up; each takes the upsampled maps concatenated with the contraction's of that size."""
+    """Residual blocks going up, as many levels as there are ``widths``; each takes the upsampled maps concatenated with the
+    contraction's of that size.
+    """
 
     def __init__(self, bottom: int, skips: tuple[int, ...], widths: tuple[int, ...]) -> None:
         super().__init__()
         self.up = nn.ModuleList()
         self.blocks = nn.ModuleList()
         below = bottom
-        for skip, width in zip(skips, widths, strict=True):
+        for skip, width in zip(skips, widths, strict=False):
             if width <= skip:
                 raise ValueError(f"expansion width {width} must exceed its skip connection of {skip} maps")
             self.up.append(upsample(below, width - skip, 2))
@@ -46,29 +48,32 @@ class Expansion(nn.Module):
         """Maps of every level, deepest first."""
         levels = []
         x = bottom
-        for up, block, skip in zip(self.up, self.blocks, skips, strict=True):
+        for up, block, skip in zip(self.up, self.blocks, skips, strict=False):
             x = block(torch.cat([pad_to(up(x), skip), skip], dim=1))
             levels.append(x)
         return levels
 
 
 class OutputBlock(nn.Module):
-    """Multi-context aggregation, then two 3×3 convolutions per class, in parallel."""
+    """Multi-context aggregation, then two 3×3 convolutions per class, in parallel.
 
-    def __init__(self, widths: tuple[int, int, int], context: int, head: int) -> None:
+    Where the expansion ends at a ``stride`` above 1, they give stride² maps per class, which are the sub-pixels of one.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], context: int, head: int, stride: int) -> None:
         super().__init__()
+        self.stride = stride
         deeper, deep, last = widths
         self.from_deeper = upsample(deeper, context, 4)
         self.from_deep = upsample(deep, context, 2)
         # Three parallel convolutions are one of three times the width; the second is grouped to keep them apart.
         self.hidden = nn.Sequential(nn.Conv2d(last + 2 * context, N_CLASSES * head, 3, padding=1), nn.ELU())
-        self.maps = nn.Conv2d(N_CLASSES * head, N_CLASSES, 3, padding=1, groups=N_CLASSES)
+        self.maps = nn.Conv2d(N_CLASSES * head, N_CLASSES * stride**2, 3, padding=1, groups=N_CLASSES)
 
     def forward(self, levels: list[Tensor]) -> Tensor:
         deeper, deep, last = levels[-3:]
         joined = torch.cat([last, pad_to(self.from_deep(deep), last), pad_to(self.from_deeper(deeper), last)], dim=1)
-        maps: Tensor = self.maps(self.hidden(joined))
-        return maps
+        return F.pixel_shuffle(self.maps(self.hidden(joined)), self.stride)
 
 
 class KiNet(nn.Module):
@@ -83,7 +88,7 @@ class KiNet(nn.Module):
         expansion = config.expansion_widths
         self.expansion = _make_expansion(config, bottom, skips, expansion)
         self.output = OutputBlock(
-            (expansion[-3], expansion[-2], expansion[-1]), config.context_width, config.head_width
+            (expansion[-3], expansion[-2], expansion[-1]), config.context_width, config.head_width, config.output_stride
         )
         # The sibling looks wider: one more residual block, one level deeper, with layers of its own all the way up.
         first, *others = config.roi_widths
@@ -102,7 +107,7 @@ class KiNet(nn.Module):
         features = self.contraction(image)
         *above, bottom = features
         skips = above[::-1]
-        proximity = self.output(self.expansion(bottom, skips))
+        proximity = pad_to(self.output(self.expansion(bottom, skips)), image)
         if not with_roi:
             return KiNetOutput(proximity, None)
         roi = self.roi_output(self.roi_expansion(self.roi_down(bottom), [bottom, *skips])[-1])

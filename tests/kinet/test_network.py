@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
+from timm.layers import Conv2dSame
 
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.config import LARGE, PAPER, SMALL, KiNetConfig
-from nucleus_app.kinet.contraction import load_by_order
+from nucleus_app.kinet.contraction import load_by_order, pad_for_whole_strides
 from nucleus_app.kinet.network import KiNet, roi_probability
 from tests.conftest import TINY
 
@@ -71,13 +73,34 @@ def test_the_roi_sibling_shares_the_contraction_and_nothing_above(network: KiNet
     assert taught == {"contraction", "roi_down", "roi_expansion", "roi_output"}
 
 
-def test_classes_have_output_layers_of_their_own() -> None:
-    network = KiNet(TINY).eval()
+@pytest.mark.parametrize("config", [TINY, SMALL], ids=["single pixels", "sub-pixels"])
+def test_classes_have_output_layers_of_their_own(config: KiNetConfig) -> None:
+    network = KiNet(config).eval()
     output = network(torch.randn(1, 3, 64, 64)).proximity
     output[:, 0].sum().backward()
-    hidden = network.output.hidden[0].weight.grad.reshape(3, TINY.head_width, -1)
+    hidden = network.output.hidden[0].weight.grad.reshape(3, config.head_width, -1)
     assert bool((hidden[0] != 0).any())
     assert bool((hidden[1:] == 0).all())
+
+
+@torch.inference_mode()
+def test_an_expansion_that_ends_early_still_gives_every_pixel_a_value_of_its_own() -> None:
+    torch.manual_seed(0)
+    network = KiNet(SMALL).eval()
+    assert network.config.output_stride == 2
+    blocks = network(torch.randn(1, 3, 64, 64)).proximity.unfold(2, 2, 2).unfold(3, 2, 2)
+    assert bool((blocks.flatten(4).std(dim=4) > 0).all())
+
+
+@torch.inference_mode()
+def test_paddings_for_whole_strides_change_nothing_there() -> None:
+    torch.manual_seed(0)
+    network = KiNet(SMALL).eval()
+    fixed = copy.deepcopy(network)
+    pad_for_whole_strides(fixed)
+    assert not any(isinstance(layer, Conv2dSame) for layer in fixed.modules())
+    image = torch.randn(1, 3, 64, 96)
+    assert torch.equal(network(image).proximity, fixed(image).proximity)
 
 
 def test_the_paper_sized_network_has_the_papers_levels() -> None:
