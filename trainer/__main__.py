@@ -182,6 +182,7 @@ def _fit(options: argparse.Namespace) -> None:
     prepared = assemble(
         training, config, policy,
         teacher=Teacher(Predictor.open(teacher, options.device), seeds) if teacher else None,
+        seeds=seeds,
         unlabelled=[UnlabelledFile.parse(text) for text in options.unlabelled],
         auxiliary=options.auxiliary,
     )  # fmt: skip

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,12 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
+from trainer.base.bystanders import is_told_by_absence, mark_bystanders
 from trainer.base.seeds import CORE_PX, SeedFinder
 from trainer.base.teacher import SURE_ALONE, Teacher
+from trainer.learning.dataset import prepare_training_image
 
 
 class Darkness(nn.Module):
@@ -60,13 +64,14 @@ def test_what_it_said_of_an_image_is_kept(finder: SeedFinder, tmp_path: Path) ->
 
 
 class Opinion(SeedFinder):
-    """A second teacher that sees the given points, all of them clearly."""
+    """A second teacher that sees the given points, all of them clearly unless told otherwise."""
 
-    def __init__(self, xy: np.ndarray) -> None:
+    def __init__(self, xy: np.ndarray, value: np.ndarray | None = None) -> None:
         self._xy = xy
+        self._value = np.full(len(xy), 4.0, np.float32) if value is None else value
 
     def find(self, rgb: Rgb) -> tuple[np.ndarray, np.ndarray]:
-        return self._xy, np.full(len(self._xy), 4.0, np.float32)
+        return self._xy, self._value
 
 
 def test_where_only_one_teacher_sees_a_nucleus_nothing_is_taught(shipped: Predictor) -> None:
@@ -88,6 +93,32 @@ def test_where_only_one_teacher_sees_a_nucleus_nothing_is_taught(shipped: Predic
     assert not taught_at(unseen).any()
     assert not taught_at(invented).any()
     assert not (taught.nuclei.classes == NucleusClass.OTHER).any()
+
+
+def test_far_from_all_marked_tumour_what_it_sees_is_non_tumour() -> None:
+    tumour = Nuclei.from_arrays([[30, 100], [40, 100]], [NucleusClass.NEGATIVE, NucleusClass.POSITIVE])
+    near, between, far, in_doubt = [33.0, 104.0], [65.0, 100.0], [150.0, 90.0], [150.0, 40.0]
+    told = LabelledImage("g_1", spots((30, 100), (40, 100), (90, 180), side=200), 0.5, tumour, None)
+    assert is_told_by_absence(told)
+    plain = prepare_training_image(told, 0.5, 0.25)
+    opinion = Opinion(np.array([near, between, far, in_doubt], np.float32), np.array([3, 3, 2, 0.3], np.float32))
+    taught = mark_bystanders(plain, opinion, 0.5, 0.75)
+    others = taught.nuclei.of_class(NucleusClass.OTHER)
+    assert others.xy.tolist() == [far]  # and not the stained blob that was guessed before
+    assert len(plain.nuclei.of_class(NucleusClass.OTHER)) == 1
+    assert len(taught.nuclei) == 3
+    assert taught.weight[90, 150] == round(0.75 * 255)
+    assert taught.weight[40, 150] == 0
+    assert taught.weight[150, 30] == plain.weight[150, 30] == round(0.25 * 255)
+    assert taught.weight[104, 33] == 255
+
+
+def test_absence_tells_nothing_where_experts_marked_non_tumour_or_looked_at_a_part_only() -> None:
+    field = draw_field(FieldRecipe(width_px=160, height_px=160), np.random.default_rng(0))
+    assert not is_told_by_absence(field)
+    tumour = field.nuclei.select(field.nuclei.classes != NucleusClass.OTHER)
+    assert not is_told_by_absence(replace(field, nuclei=tumour, labelled_area=np.ones((160, 160), np.bool_)))
+    assert is_told_by_absence(replace(field, nuclei=tumour, labelled_area=None))
 
 
 def _are_among(xy: np.ndarray, nuclei: Nuclei) -> np.ndarray:

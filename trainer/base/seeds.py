@@ -22,6 +22,8 @@ CORE_PX, HALO_PX, STRIDE = 512, 64, 32
 SMOOTHING_PX = 1.0
 MIN_DISTANCE_PX = 7.0
 LOWEST, FLOOR = -1.0, 0.2
+LEAST_SEED = 0.5
+"""From this seed value on it is sure."""
 
 
 class SeedFinder:

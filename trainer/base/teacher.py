@@ -15,8 +15,16 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.kinet.graph import decode_maps
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
-from trainer.base.seeds import SeedFinder
-from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near, measure_stains
+from trainer.base.seeds import LEAST_SEED, SeedFinder
+from trainer.learning.dataset import (
+    NON_TUMOUR,
+    TUMOUR,
+    UNKNOWN,
+    TrainingImage,
+    codes_at,
+    mask_near,
+    measure_stains,
+)
 
 LABEL_REACH_UM = 4.0
 """A label this near a nucleus that the teacher found is centred on it."""
@@ -26,8 +34,6 @@ DOUBTFUL, SURE = 0.6, 1.15
 SURE_ALONE = 1.4
 """The second share, of a nucleus that the second teacher does not see; one that both see is sure from DOUBTFUL on."""
 SAME_NUCLEUS_UM = 3.5
-LEAST_SEED = 0.5
-"""What the second teacher alone sees is left out from this seed value on."""
 View = tuple[int, bool]
 """Quarter turns, and whether mirrored."""
 ALL_VIEWS: tuple[View, ...] = tuple((turn, mirrored) for turn in range(4) for mirrored in (False, True))
@@ -62,7 +68,7 @@ class Teacher:
         """Centre the labels of an image, leave out nuclei that nobody labelled, and replace the stained blobs of weak
         regions by what the teacher finds there. Complete expert labels (with non-tumour nuclei) are kept as they are.
         """
-        is_weak = _at(image.region, image.nuclei.xy) == NON_TUMOUR
+        is_weak = codes_at(image.region, image.nuclei.xy) == NON_TUMOUR
         labelled = image.nuclei.select(~is_weak)
         if len(labelled.of_class(NucleusClass.OTHER)):
             return image
@@ -71,7 +77,7 @@ class Teacher:
         xy = labelled.xy.copy()
         xy[pairs.truth] = found.xy[pairs.found]
         unmatched = np.setdiff1d(np.arange(len(found)), pairs.found)
-        in_weak = _at(image.region, found.xy[unmatched]) == NON_TUMOUR
+        in_weak = codes_at(image.region, found.xy[unmatched]) == NON_TUMOUR
         is_other = found.classes[unmatched] == NucleusClass.OTHER
         added = unmatched[in_weak & is_other & (strength[unmatched] >= SURE)]
         left_out = unmatched[np.where(in_weak, ~is_other | (strength[unmatched] < SURE), strength[unmatched] >= 1.0)]
@@ -110,9 +116,3 @@ class Teacher:
         is_sure &= found.classes != NucleusClass.OTHER  # red blood cells were among those
         alone = np.setdiff1d(np.flatnonzero(value >= LEAST_SEED), pairs.found)
         return is_sure, seeds[alone]
-
-
-def _at(plane: NDArray[np.uint8], xy: NDArray[np.float32]) -> NDArray[np.uint8]:
-    at = np.clip(np.rint(xy).astype(int), 0, (plane.shape[1] - 1, plane.shape[0] - 1))
-    values: NDArray[np.uint8] = plane[at[:, 1], at[:, 0]]
-    return values

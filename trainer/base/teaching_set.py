@@ -14,6 +14,8 @@ from nucleus_app.errors import InvalidDataset
 from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.preprocess import scale_image
 from trainer.base.auxiliary import read_auxiliary
+from trainer.base.bystanders import is_told_by_absence, mark_bystanders
+from trainer.base.seeds import SeedFinder
 from trainer.base.teacher import Teacher
 from trainer.learning.dataset import TrainingImage, prepare_training_image
 from trainer.learning.policy import TrainPolicy
@@ -48,15 +50,24 @@ def assemble(
     policy: TrainPolicy,
     *,
     teacher: Teacher | None = None,
+    seeds: SeedFinder | None = None,
     unlabelled: Sequence[UnlabelledFile] = (),
     auxiliary: Path | None = None,
 ) -> list[TrainingImage]:
-    """All training images at the network's scale. A teacher refines the labels of the labelled ones."""
+    """All training images at the network's scale. A teacher refines the labels of the labelled ones; the second one, by its
+    ``seeds``, shows the non-tumour nuclei that nobody labelled.
+    """
     if unlabelled and teacher is None:
         raise InvalidDataset("unlabelled images need a teacher to label them: give --teacher FILE")
     prepared = [prepare_training_image(image, config.mpp, policy.weak_weight) for image in labelled]
     if teacher is not None:
         prepared = [teacher.refine(image) for image in prepared]
+    if seeds is not None:
+        prepared = [
+            mark_bystanders(image, seeds, config.mpp, policy.unlabelled_weight) if is_told_by_absence(told) else image
+            for image, told in zip(prepared, labelled, strict=True)
+        ]
+    if teacher is not None:
         for file in unlabelled:
             rgb = np.asarray(Image.open(file.path).convert("RGB"))
             scaled, _ = scale_image(rgb, file.mpp, config.mpp)

@@ -113,6 +113,13 @@ def find_stained_blobs(rgb: Rgb, *, sigma_px: float = 3.0, contrast: float = 0.0
     return xy[keep_apart(xy, 3 * sigma_px)]
 
 
+def codes_at(plane: NDArray[np.uint8], xy: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Codes (N,) of a plane (H, W) at points (N, 2)."""
+    at = np.clip(np.rint(xy).astype(int), 0, (plane.shape[1] - 1, plane.shape[0] - 1))
+    values: NDArray[np.uint8] = plane[at[:, 1], at[:, 0]]
+    return values
+
+
 def mask_near(xy: NDArray[np.float32], shape: tuple[int, ...], radius_px: float) -> NDArray[np.bool_]:
     """Pixels (H, W) within a radius of any of the points (N, 2)."""
     near: NDArray[np.bool_] = distance_to(xy, shape) <= radius_px
