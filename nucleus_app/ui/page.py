@@ -29,6 +29,8 @@ CSS = """
 #upload-into label { padding: 3px 8px; }
 footer { display: none !important; }
 """
+WITH_OPEN_ID = "(id, mpp) => [id, mpp, Number(document.querySelector('#viewer .nv-root')?.dataset.image) || null]"
+"""The details follow the viewer by one answer: which image it has open, only the browser knows."""
 Notice = dict[str, str]
 Fields = list[Any]
 
@@ -40,7 +42,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         # The link is the address of the page about learning; the viewer opens it without leaving this one.
         title = f'<h3>Ki67 scoring <small>{__version__} · {RESEARCH_USE_ONLY}</small><a href="?learning=1">Learning</a></h3>'
         gr.HTML(title, elem_id="title")  # in Markdown the link would open another window
-        image_id = gr.Number(visible=False, precision=0)
+        image_id, open_id = (gr.Number(visible=False, precision=0) for _ in range(2))
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):
                 files = gr.File(
@@ -69,7 +71,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         viewer.select(handlers.select, None, shown, trigger_mode="multiple", **(quiet | {"concurrency_limit": 1}))
         for done in (label.submit, label.blur):
             done(handlers.rename, [image_id, label], viewer, **quiet)
-        score.click(handlers.score, [image_id, mpp], shown, **quiet)
+        score.click(handlers.score, [image_id, mpp, open_id], shown, js=WITH_OPEN_ID, **quiet)
     return page
 
 
@@ -136,10 +138,14 @@ class Handlers:
             return _value(None, [_notice("error", str(error))])
         return _value(None, None)
 
-    def score(self, image_id: float | None, mpp: float | None) -> Fields:
+    def score(self, image_id: float | None, mpp: float | None, open_id: float | None) -> Fields:
         """Score the open case (again) at the pixel size in the field."""
         if not image_id:
             return self._only_notices([_notice("info", "Drop an image first.")])
+        if open_id not in (None, image_id):
+            return self._only_notices(
+                [_notice("info", "The details of this case were still on their way. Press Score again.")]
+            )
         if mpp is None:
             return self._only_notices(
                 [_notice("error", "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×.")]

@@ -269,6 +269,27 @@ def test_a_case_chosen_before_the_answer_to_score_stays(page: Page, app: Running
     expect(label).to_have_value(re.compile("Demo field"))
 
 
+def test_score_never_scores_the_case_that_was_open_before(page: Page, app: RunningApp, tmp_path: Path) -> None:
+    open_page(page, app)
+    upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "unscored.png"))
+    expect(page.locator(".nv-panel h2")).to_contain_text("unscored.png")
+    label = page.locator("#label textarea, #label input").first
+    expect(label).to_have_value(re.compile("unscored.png"))
+    page.locator("#mpp input").fill("0.5")
+    page.locator("#mpp input").blur()
+    page.wait_for_timeout(500)
+    held: list[Route] = []
+    page.route("**/queue/join**", lambda route: route.continue_() if held else held.append(route))
+    page.locator(".nv-list button", has_text="Demo field").click()  # whose details are held back
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    page.locator("#score").click()
+    expect(page.locator(".nv-notices")).to_contain_text("Press Score again")
+    held[0].continue_()
+    expect(label).to_have_value(re.compile("Demo field"))
+    page.locator(".nv-list button", has_text="unscored.png").click()
+    expect(page.locator(".nv-state")).to_contain_text("states no pixel size")
+
+
 def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_path: Path) -> None:
     open_page(page, app, "?image=1")
     wait_scored(page)
