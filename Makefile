@@ -12,7 +12,7 @@ SECOND_TEACHER ?= runs/instanseg.pt
 VALIDATION := breast_03 breast_08 breast_13 breast_18 breast_23 breast_28 ginet_6 glioma_p3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench frontier large leave-one-out train-base setup setup-dev clean
+.PHONY: help run test check format bench frontier half large leave-one-out train-base setup setup-dev clean
 
 help: ## show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -44,8 +44,8 @@ UNLABELLED := $(patsubst %,$(DATA)/unlabelled/%,pnet_1.png:0.5 pnet_2.png:0.5 pn
 CAMERA := $(patsubst %,$(DATA)/unlabelled/%,breast_camera_1.jpg:0.13 breast_camera_4.jpg:0.13)
 RECIPE = --auxiliary $(DATA)/he_colon --proximity-decay 1 --weak-weight 0.25 --crop-px 192 \
   --device cpu --resume
-WIDER = --second-teacher $(SECOND_TEACHER) --unlabelled-weight 0.75 --share pnet:2.5 --auxiliary-variants 2 --roi-every 4
-TAUGHT_ON = --unlabelled $(UNLABELLED) $(CAMERA) $(WIDER)
+TAUGHT_ON = --second-teacher $(SECOND_TEACHER) --unlabelled $(UNLABELLED) $(CAMERA) --unlabelled-weight 0.75 \
+  --share pnet:2.5 --auxiliary-variants 2 --roi-every 4
 FIT = $(BIN)/python -m trainer fit --data $(SETS) --validation $(VALIDATION) $(RECIPE)
 
 frontier: setup-dev ## measure what accuracy costs: F1 against GFLOP and seconds per megapixel
@@ -67,23 +67,48 @@ runs/without-%.json: | setup-dev $(ENCODER)
 train-base: runs/base.safetensors ## train the shipped weights again (needs DATA; about 3 hours on 2 cores)
 large: runs/large.safetensors ## train the large network, which is not shipped (needs DATA; about an hour on 2 cores with AVX-512)
 
+half: runs/half.safetensors ## train the network of half resolution, which is not shipped (needs DATA; about an hour on 2 cores with AVX-512)
+
 CALIBRATE = $(BIN)/python -m trainer calibrate $< --data $(SETS) --validation $(VALIDATION)
-runs/base.safetensors: runs/stage-2.safetensors
-	$(CALIBRATE) --name base-5 --out $@
+runs/base.safetensors: runs/stage-4.safetensors
+	$(CALIBRATE) --name base-4 --out $@
 
 runs/large.safetensors: runs/large-1.safetensors
 	$(CALIBRATE) --name large-1 --out $@
 
-runs/stage-1.safetensors: | setup-dev $(ENCODER) $(SECOND_TEACHER)
-	$(FIT) --pretrained $(ENCODER) $(WIDER) --steps 5000 --evaluate-every 1000 --out $@.part
+runs/stage-1.safetensors: | setup-dev $(ENCODER)
+	$(FIT) --pretrained $(ENCODER) --steps 5000 --evaluate-every 1000 --out $@.part
 	mv $@.part $@
 
-# Stage 1 tells stage 2 which of the labels are in doubt, and labels images that nobody did. The mean of the versions at these steps.
-MEAN := 600 800 1000 1200
 runs/stage-2.safetensors: runs/stage-1.safetensors
+	$(FIT) --start $< --teacher $< --unlabelled $(UNLABELLED) --learning-rate 6e-4 --steps 900 --evaluate-every 450 --out $@.part
+	mv $@.part $@
+
+runs/stage-3.safetensors: runs/stage-2.safetensors | $(SECOND_TEACHER)
+	$(FIT) --start $< --teacher $< $(TAUGHT_ON) --learning-rate 8e-4 --steps 1600 --evaluate-every 400 --out $@.part
+	mv $@.part $@
+
+# The mean of the versions at these steps.
+MEAN := 600 800 1000 1200
+runs/stage-4.safetensors: runs/stage-3.safetensors | $(SECOND_TEACHER)
 	$(FIT) --start $< --teacher $< $(TAUGHT_ON) --learning-rate 8e-4 --steps 1400 --stop-after 1200 --evaluate-every 200 \
 	  --keep-each --out $@.part
 	$(BIN)/python -m trainer average $(MEAN:%=$@.part.%) --shares 0.25 0.25 0.25 0.25 --out $@
+
+# The network of half resolution, from ImageNet.
+HALF = --size half --bystanders --non-tumour-threshold 1.3
+runs/half-1.safetensors: | setup-dev $(ENCODER) $(SECOND_TEACHER)
+	$(FIT) $(HALF) --pretrained $(ENCODER) --second-teacher $(SECOND_TEACHER) --unlabelled-weight 0.75 --share pnet:2.5 \
+	  --auxiliary-variants 2 --roi-every 4 --steps 5000 --evaluate-every 1000 --out $@.part
+	mv $@.part $@
+
+runs/half-2.safetensors: runs/half-1.safetensors
+	$(FIT) $(HALF) --start $< --teacher $< $(TAUGHT_ON) --learning-rate 8e-4 --steps 1400 --stop-after 1200 --evaluate-every 200 \
+	  --keep-each --out $@.part
+	$(BIN)/python -m trainer average $(MEAN:%=$@.part.%) --shares 0.25 0.25 0.25 0.25 --out $@
+
+runs/half.safetensors: runs/half-2.safetensors
+	$(CALIBRATE) --non-tumour-threshold 1.3 --name half-2 --out $@
 
 # The large network starts from InstanSeg's; the shipped one tells it what it knows of classes.
 SHIPPED := nucleus_app/weights/base.safetensors

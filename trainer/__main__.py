@@ -20,7 +20,7 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version, write_version
-from nucleus_app.kinet.config import LARGE, PAPER, SMALL, KiNetConfig, Provenance
+from nucleus_app.kinet.config import HALF, LARGE, PAPER, SMALL, KiNetConfig, Provenance
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
@@ -42,7 +42,7 @@ from trainer.learning.tune_policy import parse_policy
 from trainer.watch import run_watch
 
 DEFAULTS = TrainPolicy()
-SIZES: dict[str, KiNetConfig] = {"small": SMALL, "large": LARGE, "paper": PAPER}
+SIZES: dict[str, KiNetConfig] = {"small": SMALL, "half": HALF, "large": LARGE, "paper": PAPER}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -94,12 +94,16 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--auxiliary-weight", type=float, default=DEFAULTS.auxiliary_weight, metavar="F")
     fit_parser.add_argument("--teacher", type=Path, metavar="FILE", help="version that refines the labels")
     fit_parser.add_argument("--second-teacher", type=Path, metavar="FILE", help="InstanSeg's TorchScript file")
+    fit_parser.add_argument(
+        "--bystanders", action="store_true", help="the second teacher also shows non-tumour nuclei that nobody labelled"
+    )
     fit_parser.add_argument("--mentor", type=Path, metavar="FILE", help="version whose answers are learned everywhere")
     fit_parser.add_argument("--mentor-share", type=float, default=DEFAULTS.mentor_share, metavar="F")
     fit_parser.add_argument("--mentor-open-weight", type=float, default=DEFAULTS.mentor_open_weight, metavar="F")
     fit_parser.add_argument(
         "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that the teacher labels"
     )
+    _add_non_tumour(fit_parser)
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
     fit_parser.add_argument("--keep-last", action="store_true", help="keep the last version, not the best one")
     fit_parser.add_argument("--keep-each", action="store_true", help="also keep each evaluation's, as FILE.STEP")
@@ -112,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("weights", type=Path)
     calibrate.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
     calibrate.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
+    _add_non_tumour(calibrate)
     calibrate.add_argument("--name", default="", help="new name of the version")
     calibrate.add_argument("--out", type=Path, required=True, metavar="FILE")
     calibrate.set_defaults(run=_calibrate)
@@ -127,6 +132,11 @@ def _parser() -> argparse.ArgumentParser:
     judge_parser.add_argument("--restained", type=int, default=0, metavar="N", help="N copies as of other labs instead")
     judge_parser.set_defaults(run=_judge)
     return parser
+
+
+def _add_non_tumour(parser: argparse.ArgumentParser) -> None:
+    factor = DEFAULTS.non_tumour_threshold
+    parser.add_argument("--non-tumour-threshold", type=float, default=factor, metavar="F", help="over the others'")
 
 
 def _watch(options: argparse.Namespace) -> None:
@@ -159,6 +169,7 @@ def _fit(options: argparse.Namespace) -> None:
         set_shares=tuple(options.share),
         roi_every=options.roi_every,
         auxiliary_weight=options.auxiliary_weight,
+        non_tumour_threshold=options.non_tumour_threshold,
         evaluate_every=options.evaluate_every,
         patience=options.patience,
         keep_last=options.keep_last,
@@ -182,7 +193,7 @@ def _fit(options: argparse.Namespace) -> None:
     prepared = assemble(
         training, config, policy,
         teacher=Teacher(Predictor.open(teacher, options.device), seeds) if teacher else None,
-        seeds=seeds,
+        seeds=seeds if options.bystanders else None,
         unlabelled=[UnlabelledFile.parse(text) for text in options.unlabelled],
         auxiliary=options.auxiliary,
     )  # fmt: skip
@@ -211,7 +222,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     predictor = Predictor.open(version)
     training, validation = split_by_case(read_datasets(options.data), options.validation)
     radius = radius_in_um(MATCH_RADIUS_UM)
-    thresholds = calibrate_thresholds(predictor, validation, radius)
+    thresholds = calibrate_thresholds(predictor, validation, radius, options.non_tumour_threshold)
     predictor = predictor.with_thresholds(thresholds.per_class)
     scores, right = judge_nuclei(predictor, validation, radius)
     confidence = fit_confidence(scores, right)

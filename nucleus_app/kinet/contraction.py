@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import torch
 from segmentation_models_pytorch.encoders import get_encoder
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from nucleus_app.errors import CheckpointError

@@ -50,3 +50,9 @@ def pad_to(x: Tensor, like: Tensor) -> Tensor:
     if x.shape[2:] == like.shape[2:]:  # so that a graph made from a window of whole strides pads nothing
         return x
     return F.pad(x, (0, like.shape[3] - x.shape[3], 0, like.shape[2] - x.shape[2]))
+
+
+def pad_to_whole(x: Tensor, stride: int) -> Tensor:
+    """Pad with zeros at the right and bottom to a multiple of ``stride``."""
+    below, right = -x.shape[2] % stride, -x.shape[3] % stride
+    return F.pad(x, (0, right, 0, below)) if below or right else x

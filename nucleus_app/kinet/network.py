@@ -14,7 +14,7 @@ from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.config import RESIDUAL, UNET, KiNetConfig
 from nucleus_app.kinet.contraction import ResidualContraction, SmpContraction
-from nucleus_app.kinet.layers import ResidualBlock, pad_to, upsample
+from nucleus_app.kinet.layers import ResidualBlock, pad_to, pad_to_whole, upsample
 from nucleus_app.kinet.unet import UNetContraction, UNetExpansion
 
 
@@ -57,7 +57,8 @@ class Expansion(nn.Module):
 class OutputBlock(nn.Module):
     """Multi-context aggregation, then two 3×3 convolutions per class, in parallel.
 
-    Where the expansion ends at a ``stride`` above 1, they give stride² maps per class, which are the sub-pixels of one.
+    Where the expansion ends at a ``stride`` above 1, they see the image's own pixels too, and give stride² maps per class,
+    which are the sub-pixels of one.
     """
 
     def __init__(self, widths: tuple[int, int, int], context: int, head: int, stride: int) -> None:
@@ -67,13 +68,16 @@ class OutputBlock(nn.Module):
         self.from_deeper = upsample(deeper, context, 4)
         self.from_deep = upsample(deep, context, 2)
         # Three parallel convolutions are one of three times the width; the second is grouped to keep them apart.
-        self.hidden = nn.Sequential(nn.Conv2d(last + 2 * context, N_CLASSES * head, 3, padding=1), nn.ELU())
+        seen = 3 * stride**2 if stride > 1 else 0
+        self.hidden = nn.Sequential(nn.Conv2d(last + 2 * context + seen, N_CLASSES * head, 3, padding=1), nn.ELU())
         self.maps = nn.Conv2d(N_CLASSES * head, N_CLASSES * stride**2, 3, padding=1, groups=N_CLASSES)
 
-    def forward(self, levels: list[Tensor]) -> Tensor:
+    def forward(self, levels: list[Tensor], image: Tensor) -> Tensor:
         deeper, deep, last = levels[-3:]
-        joined = torch.cat([last, pad_to(self.from_deep(deep), last), pad_to(self.from_deeper(deeper), last)], dim=1)
-        return F.pixel_shuffle(self.maps(self.hidden(joined)), self.stride)
+        parts = [last, pad_to(self.from_deep(deep), last), pad_to(self.from_deeper(deeper), last)]
+        if self.stride > 1:
+            parts.append(F.pixel_unshuffle(pad_to_whole(image, self.stride), self.stride))
+        return F.pixel_shuffle(self.maps(self.hidden(torch.cat(parts, dim=1))), self.stride)
 
 
 class KiNet(nn.Module):
@@ -107,7 +111,7 @@ class KiNet(nn.Module):
         features = self.contraction(image)
         *above, bottom = features
         skips = above[::-1]
-        proximity = pad_to(self.output(self.expansion(bottom, skips)), image)
+        proximity = pad_to(self.output(self.expansion(bottom, skips), image), image)
         if not with_roi:
             return KiNetOutput(proximity, None)
         roi = self.roi_output(self.roi_expansion(self.roi_down(bottom), [bottom, *skips])[-1])

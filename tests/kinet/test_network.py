@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 
 from nucleus_app.errors import CheckpointError
-from nucleus_app.kinet.config import LARGE, PAPER, SMALL, KiNetConfig
+from nucleus_app.kinet.config import HALF, LARGE, PAPER, SMALL, KiNetConfig
 from nucleus_app.kinet.contraction import load_by_order, pad_for_whole_strides
 from nucleus_app.kinet.network import KiNet, roi_probability
 from tests.conftest import TINY
@@ -21,6 +21,7 @@ OTHER_ENCODER = replace(
 CONFIGS = {
     "residual": TINY,
     "small": SMALL,
+    "half": HALF,
     "large": LARGE,
     "resnet18": replace(OTHER_ENCODER, expansion_widths=(144, 80, 72, 24)),
 }
@@ -73,7 +74,7 @@ def test_the_roi_sibling_shares_the_contraction_and_nothing_above(network: KiNet
     assert taught == {"contraction", "roi_down", "roi_expansion", "roi_output"}
 
 
-@pytest.mark.parametrize("config", [TINY, SMALL], ids=["single pixels", "sub-pixels"])
+@pytest.mark.parametrize("config", [TINY, HALF], ids=["single pixels", "sub-pixels"])
 def test_classes_have_output_layers_of_their_own(config: KiNetConfig) -> None:
     network = KiNet(config).eval()
     output = network(torch.randn(1, 3, 64, 64)).proximity
@@ -86,8 +87,8 @@ def test_classes_have_output_layers_of_their_own(config: KiNetConfig) -> None:
 @torch.inference_mode()
 def test_an_expansion_that_ends_early_still_gives_every_pixel_a_value_of_its_own() -> None:
     torch.manual_seed(0)
-    network = KiNet(SMALL).eval()
-    assert network.config.output_stride == 2
+    network = KiNet(HALF).eval()
+    assert (SMALL.output_stride, HALF.output_stride) == (1, 2)
     blocks = network(torch.randn(1, 3, 64, 64)).proximity.unfold(2, 2, 2).unfold(3, 2, 2)
     assert bool((blocks.flatten(4).std(dim=4) > 0).all())
 
@@ -129,7 +130,7 @@ def test_pretrained_weights_are_copied_in_order_and_checked() -> None:
         load_by_order(taker, {"only": torch.zeros(4)})
 
 
-@pytest.mark.parametrize("name", ["small", "large"])
+@pytest.mark.parametrize("name", ["small", "half", "large"])
 def test_what_lies_beyond_the_halo_does_not_reach_a_core(name: str) -> None:
     torch.manual_seed(0)
     network = KiNet(CONFIGS[name]).eval()
