@@ -78,7 +78,7 @@ SMALL = KiNetConfig(
 """The shipped default: quick on a CPU, ImageNet-pretrained contraction."""
 
 HALF = replace(SMALL, expansion_widths=(128, 96, 48), context_width=16, head_width=16, roi_widths=(96, 144, 64, 32, 24))
-"""The same contraction, but the expansion ends at half resolution, in widths that fill a processor's vectors: a quarter
+"""The same contraction, but the expansion ends at half resolution, in widths that fill a processor's vectors: a fifth
 quicker, not shipped (decision 0007).
 """
 
