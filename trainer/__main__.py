@@ -176,6 +176,8 @@ def _fit(options: argparse.Namespace) -> None:
         keep_each=options.keep_each,
         seed=options.seed,
     )
+    if options.bystanders and not options.second_teacher:
+        raise NucleusAppError("--bystanders are shown by the second teacher: give --second-teacher FILE, too.")
     torch.manual_seed(policy.seed)
     network = _make_network(options)
     config = network.config
