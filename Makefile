@@ -44,8 +44,8 @@ UNLABELLED := $(patsubst %,$(DATA)/unlabelled/%,pnet_1.png:0.5 pnet_2.png:0.5 pn
 CAMERA := $(patsubst %,$(DATA)/unlabelled/%,breast_camera_1.jpg:0.13 breast_camera_4.jpg:0.13)
 RECIPE = --auxiliary $(DATA)/he_colon --proximity-decay 1 --weak-weight 0.25 --crop-px 192 \
   --device cpu --resume
-TAUGHT_ON = --second-teacher $(SECOND_TEACHER) --unlabelled $(UNLABELLED) $(CAMERA) --unlabelled-weight 0.75 \
-  --share pnet:2.5 --auxiliary-variants 2 --roi-every 4
+WIDER = --second-teacher $(SECOND_TEACHER) --unlabelled-weight 0.75 --share pnet:2.5 --auxiliary-variants 2 --roi-every 4
+TAUGHT_ON = --unlabelled $(UNLABELLED) $(CAMERA) $(WIDER)
 FIT = $(BIN)/python -m trainer fit --data $(SETS) --validation $(VALIDATION) $(RECIPE)
 
 frontier: setup-dev ## measure what accuracy costs: F1 against GFLOP and seconds per megapixel
@@ -66,7 +66,6 @@ runs/without-%.json: | setup-dev $(ENCODER)
 
 train-base: runs/base.safetensors ## train the shipped weights again (needs DATA; about 3 hours on 2 cores)
 large: runs/large.safetensors ## train the large network, which is not shipped (needs DATA; about an hour on 2 cores with AVX-512)
-
 half: runs/half.safetensors ## train the network of half resolution, which is not shipped (needs DATA; about an hour on 2 cores with AVX-512)
 
 CALIBRATE = $(BIN)/python -m trainer calibrate $< --data $(SETS) --validation $(VALIDATION)
@@ -88,27 +87,27 @@ runs/stage-3.safetensors: runs/stage-2.safetensors | $(SECOND_TEACHER)
 	$(FIT) --start $< --teacher $< $(TAUGHT_ON) --learning-rate 8e-4 --steps 1600 --evaluate-every 400 --out $@.part
 	mv $@.part $@
 
-# The mean of the versions at these steps.
+# The end of a training: the mean of the versions at these steps.
 MEAN := 600 800 1000 1200
+LAST_STEPS = --learning-rate 8e-4 --steps 1400 --stop-after 1200 --evaluate-every 200 --keep-each --out $@.part
+AVERAGE = $(BIN)/python -m trainer average $(MEAN:%=$@.part.%) --shares 0.25 0.25 0.25 0.25 --out $@
 runs/stage-4.safetensors: runs/stage-3.safetensors | $(SECOND_TEACHER)
-	$(FIT) --start $< --teacher $< $(TAUGHT_ON) --learning-rate 8e-4 --steps 1400 --stop-after 1200 --evaluate-every 200 \
-	  --keep-each --out $@.part
-	$(BIN)/python -m trainer average $(MEAN:%=$@.part.%) --shares 0.25 0.25 0.25 0.25 --out $@
+	$(FIT) --start $< --teacher $< $(TAUGHT_ON) $(LAST_STEPS)
+	$(AVERAGE)
 
 # The network of half resolution, from ImageNet.
-HALF = --size half --bystanders --non-tumour-threshold 1.3
+OTHERS_HIGHER := --non-tumour-threshold 1.3
+HALF = --size half --bystanders $(OTHERS_HIGHER)
 runs/half-1.safetensors: | setup-dev $(ENCODER) $(SECOND_TEACHER)
-	$(FIT) $(HALF) --pretrained $(ENCODER) --second-teacher $(SECOND_TEACHER) --unlabelled-weight 0.75 --share pnet:2.5 \
-	  --auxiliary-variants 2 --roi-every 4 --steps 5000 --evaluate-every 1000 --out $@.part
+	$(FIT) $(HALF) --pretrained $(ENCODER) $(WIDER) --steps 5000 --evaluate-every 1000 --out $@.part
 	mv $@.part $@
 
 runs/half-2.safetensors: runs/half-1.safetensors
-	$(FIT) $(HALF) --start $< --teacher $< $(TAUGHT_ON) --learning-rate 8e-4 --steps 1400 --stop-after 1200 --evaluate-every 200 \
-	  --keep-each --out $@.part
-	$(BIN)/python -m trainer average $(MEAN:%=$@.part.%) --shares 0.25 0.25 0.25 0.25 --out $@
+	$(FIT) $(HALF) --start $< --teacher $< $(TAUGHT_ON) $(LAST_STEPS)
+	$(AVERAGE)
 
 runs/half.safetensors: runs/half-2.safetensors
-	$(CALIBRATE) --non-tumour-threshold 1.3 --name half-2 --out $@
+	$(CALIBRATE) $(OTHERS_HIGHER) --name half-2 --out $@
 
 # The large network starts from InstanSeg's; the shipped one tells it what it knows of classes.
 SHIPPED := nucleus_app/weights/base.safetensors

@@ -43,12 +43,6 @@ class KiNetConfig:
         return 32
 
     @property
-    def output_stride(self) -> int:
-        """Where the expansion ends; the output block goes on from there to single pixels."""
-        deepest = len(self.contraction_widths) - 1 if self.contraction == UNET else 4
-        return 1 << (deepest - len(self.expansion_widths))
-
-    @property
     def core_px(self) -> tuple[int, int]:
         """Height and width of a tile's core in network pixels: the largest whose window takes no more than 2 GB. Measured on a
         2048² field with the small network: a 1024² core costs a fifth more time in its halo, a 2048² core takes 3 GB

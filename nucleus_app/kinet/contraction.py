@@ -111,23 +111,21 @@ def pad_for_whole_strides(network: nn.Module) -> None:
     for parent in list(network.modules()):
         for name, layer in list(parent.named_children()):
             if isinstance(layer, Conv2dSame):
-                setattr(parent, name, nn.Sequential(nn.ZeroPad2d(_pad_one_side(layer)), _without_padding(layer)))
+                setattr(parent, name, nn.Sequential(_padding_of(layer), _without_padding(layer)))
 
 
-def _pad_one_side(layer: nn.Conv2d) -> tuple[int, int, int, int]:
-    """Left, right, top, bottom."""
-    sides = []
-    for kernel, stride in zip(layer.kernel_size[::-1], layer.stride[::-1], strict=True):
-        extra = kernel - stride
-        sides += [extra // 2, extra - extra // 2]
-    left, right, top, bottom = sides
-    return left, right, top, bottom
+def _padding_of(layer: nn.Conv2d) -> nn.ZeroPad2d:
+    height, width = (
+        max(0, dilation * (kernel - 1) + 1 - stride)
+        for kernel, stride, dilation in zip(layer.kernel_size, layer.stride, layer.dilation, strict=True)
+    )
+    return nn.ZeroPad2d((width // 2, width - width // 2, height // 2, height - height // 2))
 
 
 def _without_padding(layer: nn.Conv2d) -> nn.Conv2d:
     plain = nn.Conv2d(
         layer.in_channels, layer.out_channels, (layer.kernel_size[0], layer.kernel_size[1]),
-        stride=(layer.stride[0], layer.stride[1]), groups=layer.groups, bias=layer.bias is not None,
+        stride=(layer.stride[0], layer.stride[1]), dilation=(layer.dilation[0], layer.dilation[1]), groups=layer.groups,
     )  # fmt: skip
     plain.weight, plain.bias = layer.weight, layer.bias
     return plain

@@ -37,7 +37,7 @@ class Expansion(nn.Module):
         self.up = nn.ModuleList()
         self.blocks = nn.ModuleList()
         below = bottom
-        for skip, width in zip(skips, widths, strict=False):
+        for skip, width in zip(skips[: len(widths)], widths, strict=True):
             if width <= skip:
                 raise ValueError(f"expansion width {width} must exceed its skip connection of {skip} maps")
             self.up.append(upsample(below, width - skip, 2))
@@ -48,7 +48,7 @@ class Expansion(nn.Module):
         """Maps of every level, deepest first."""
         levels = []
         x = bottom
-        for up, block, skip in zip(self.up, self.blocks, skips, strict=False):
+        for up, block, skip in zip(self.up, self.blocks, skips[: len(self.up)], strict=True):
             x = block(torch.cat([pad_to(up(x), skip), skip], dim=1))
             levels.append(x)
         return levels
@@ -92,7 +92,10 @@ class KiNet(nn.Module):
         expansion = config.expansion_widths
         self.expansion = _make_expansion(config, bottom, skips, expansion)
         self.output = OutputBlock(
-            (expansion[-3], expansion[-2], expansion[-1]), config.context_width, config.head_width, config.output_stride
+            (expansion[-3], expansion[-2], expansion[-1]),
+            config.context_width,
+            config.head_width,
+            stride=2 ** (len(skips) - len(expansion)),
         )
         # The sibling looks wider: one more residual block, one level deeper, with layers of its own all the way up.
         first, *others = config.roi_widths

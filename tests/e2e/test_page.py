@@ -12,7 +12,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
@@ -31,6 +31,26 @@ def upload(page: Page, *files: Path) -> None:
 def save(rgb: np.ndarray, path: Path, **options: Any) -> Path:
     Image.fromarray(rgb).save(path, **options)
     return path
+
+
+def make_ready_to_score(page: Page, app: RunningApp, path: Path) -> Locator:
+    """Upload a blank image and give its pixel size; returns the field with its label."""
+    open_page(page, app)
+    upload(page, save(np.full((64, 64, 3), 240, np.uint8), path))
+    expect(page.locator(".nv-panel h2")).to_contain_text(path.name)
+    label = page.locator("#label textarea, #label input").first
+    expect(label).to_have_value(re.compile(path.name))
+    page.locator("#mpp input").fill("0.5")
+    page.locator("#mpp input").blur()
+    page.wait_for_timeout(500)
+    return label
+
+
+def hold_next_event(page: Page) -> list[Route]:
+    """Gradio's next event waits in this list until it is continued; later ones pass."""
+    held: list[Route] = []
+    page.route("**/queue/join**", lambda route: route.continue_() if held else held.append(route))
+    return held
 
 
 # For every positive nucleus in view with none near it: how far its drawn disc's centre is from where it must be, by
@@ -238,8 +258,7 @@ def test_a_case_chosen_before_the_page_has_opened_the_latest_stays(page: Page, a
     open_page(page, app)
     upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "latest.png"))
     expect(page.locator(".nv-panel h2")).to_contain_text("latest.png")
-    held: list[Route] = []
-    page.route("**/queue/join**", lambda route: route.continue_() if held else held.append(route))
+    held = hold_next_event(page)
     open_page(page, app)
     page.locator(".nv-list button", has_text="Demo field").click()
     expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
@@ -250,16 +269,8 @@ def test_a_case_chosen_before_the_page_has_opened_the_latest_stays(page: Page, a
 
 
 def test_a_case_chosen_before_the_answer_to_score_stays(page: Page, app: RunningApp, tmp_path: Path) -> None:
-    open_page(page, app)
-    upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "scored.png"))
-    expect(page.locator(".nv-panel h2")).to_contain_text("scored.png")
-    label = page.locator("#label textarea, #label input").first
-    expect(label).to_have_value(re.compile("scored.png"))
-    page.locator("#mpp input").fill("0.5")
-    page.locator("#mpp input").blur()
-    page.wait_for_timeout(500)
-    held: list[Route] = []
-    page.route("**/queue/join**", lambda route: route.continue_() if held else held.append(route))
+    label = make_ready_to_score(page, app, tmp_path / "scored.png")
+    held = hold_next_event(page)
     page.locator("#score").click()
     page.locator(".nv-list button", has_text="Demo field").click()
     expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
@@ -270,16 +281,8 @@ def test_a_case_chosen_before_the_answer_to_score_stays(page: Page, app: Running
 
 
 def test_score_never_scores_the_case_that_was_open_before(page: Page, app: RunningApp, tmp_path: Path) -> None:
-    open_page(page, app)
-    upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "unscored.png"))
-    expect(page.locator(".nv-panel h2")).to_contain_text("unscored.png")
-    label = page.locator("#label textarea, #label input").first
-    expect(label).to_have_value(re.compile("unscored.png"))
-    page.locator("#mpp input").fill("0.5")
-    page.locator("#mpp input").blur()
-    page.wait_for_timeout(500)
-    held: list[Route] = []
-    page.route("**/queue/join**", lambda route: route.continue_() if held else held.append(route))
+    label = make_ready_to_score(page, app, tmp_path / "unscored.png")
+    held = hold_next_event(page)
     page.locator(".nv-list button", has_text="Demo field").click()  # whose details are held back
     expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
     page.locator("#score").click()

@@ -88,7 +88,7 @@ def test_classes_have_output_layers_of_their_own(config: KiNetConfig) -> None:
 def test_an_expansion_that_ends_early_still_gives_every_pixel_a_value_of_its_own() -> None:
     torch.manual_seed(0)
     network = KiNet(HALF).eval()
-    assert (SMALL.output_stride, HALF.output_stride) == (1, 2)
+    assert (KiNet(SMALL).output.stride, network.output.stride) == (1, 2)
     blocks = network(torch.randn(1, 3, 64, 64)).proximity.unfold(2, 2, 2).unfold(3, 2, 2)
     assert bool((blocks.flatten(4).std(dim=4) > 0).all())
 
@@ -116,6 +116,8 @@ def test_the_paper_sized_network_has_the_papers_levels() -> None:
 def test_a_config_that_does_not_fit_is_refused_with_the_numbers() -> None:
     with pytest.raises(ValueError, match="32 must exceed"):
         KiNet(replace(TINY, contraction_widths=(4, 6, 8, 40, 12), expansion_widths=(32, 12, 10, 8)))
+    with pytest.raises(ValueError, match="longer"):
+        KiNet(replace(TINY, expansion_widths=(*TINY.expansion_widths, 8)))
     with pytest.raises(ValueError, match="must name 5 levels"):
         KiNet(KiNetConfig(contraction_widths=(4, 8)))
 

@@ -21,7 +21,7 @@ from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, STAIN_MATRIX, density_to_rgb, rgb_to_density
 from nucleus_app.kinet.preprocess import Rgb, scale_image
-from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near
+from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near, nearest_pixels
 
 EOSIN = np.array([0.072, 0.990, 0.105], np.float32)
 """Optical density of eosin in red, green and blue, a unit vector (Ruifrok & Johnston 2001)."""
@@ -117,8 +117,7 @@ def _regions(nuclei: Nuclei, shape: tuple[int, int], radius_px: float) -> NDArra
     for of_tumour in (True, False):
         plane = np.zeros(shape, np.float32)
         chosen = nuclei.xy[(nuclei.classes != NucleusClass.OTHER) == of_tumour]
-        at = np.clip(np.rint(chosen).astype(int), 0, (shape[1] - 1, shape[0] - 1))
-        np.add.at(plane, (at[:, 1], at[:, 0]), 1.0)
+        np.add.at(plane, nearest_pixels(chosen, shape), 1.0)
         density.append(gaussian_filter(plane, radius_px, mode="constant"))
     floor = 0.25 / (2 * np.pi * radius_px**2)
     code = np.where(density[0] > density[1], TUMOUR, NON_TUMOUR)

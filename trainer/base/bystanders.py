@@ -11,10 +11,7 @@ import numpy as np
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from trainer.base.seeds import LEAST_SEED, SeedFinder
-from trainer.learning.dataset import NON_TUMOUR, TrainingImage, codes_at, mask_near
-
-RADIUS_UM = 3.5
-"""How far around its centre a nucleus teaches."""
+from trainer.learning.dataset import NON_TUMOUR, NUCLEUS_RADIUS_UM, TrainingImage, codes_at, mask_near
 
 
 def is_told_by_absence(image: LabelledImage) -> bool:
@@ -30,7 +27,7 @@ def mark_bystanders(image: TrainingImage, seeds: SeedFinder, mpp: float, weight:
     xy, value = seeds.find(image.rgb)
     is_far = codes_at(image.region, xy) == NON_TUMOUR
     is_sure = value >= LEAST_SEED
-    shape, radius_px = image.weight.shape, RADIUS_UM / mpp
+    shape, radius_px = image.weight.shape, NUCLEUS_RADIUS_UM / mpp
     plane = image.weight.copy()
     plane[mask_near(xy[is_far & ~is_sure], shape, radius_px)] = 0
     plane[mask_near(xy[is_far & is_sure], shape, radius_px)] = round(255 * weight)

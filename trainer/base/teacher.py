@@ -18,6 +18,7 @@ from nucleus_app.kinet.preprocess import Rgb
 from trainer.base.seeds import LEAST_SEED, SeedFinder
 from trainer.learning.dataset import (
     NON_TUMOUR,
+    NUCLEUS_RADIUS_UM,
     TUMOUR,
     UNKNOWN,
     TrainingImage,
@@ -28,7 +29,6 @@ from trainer.learning.dataset import (
 
 LABEL_REACH_UM = 4.0
 """A label this near a nucleus that the teacher found is centred on it."""
-LEFT_OUT_RADIUS_UM = 3.5
 DOUBTFUL, SURE = 0.6, 1.15
 """Shares of the teacher's thresholds: under the first there is nothing, over the second there is a nucleus."""
 SURE_ALONE = 1.4
@@ -83,7 +83,7 @@ class Teacher:
         left_out = unmatched[np.where(in_weak, ~is_other | (strength[unmatched] < SURE), strength[unmatched] >= 1.0)]
         shape = (image.rgb.shape[0], image.rgb.shape[1])
         weight = image.weight.copy()
-        weight[mask_near(found.xy[left_out], shape, LEFT_OUT_RADIUS_UM / self._mpp)] = 0
+        weight[mask_near(found.xy[left_out], shape, NUCLEUS_RADIUS_UM / self._mpp)] = 0
         nuclei = Nuclei.concatenate([Nuclei(xy, labelled.classes, labelled.scores), found.select(added)])
         return replace(image, nuclei=nuclei, weight=weight)
 
@@ -94,11 +94,11 @@ class Teacher:
         shape = (rgb.shape[0], rgb.shape[1])
         plane = np.full(shape, round(255 * weight), np.uint8)
         doubtful = np.concatenate([found.xy[~is_sure], unseen])
-        plane[mask_near(doubtful, shape, LEFT_OUT_RADIUS_UM / self._mpp)] = 0
+        plane[mask_near(doubtful, shape, NUCLEUS_RADIUS_UM / self._mpp)] = 0
         region = np.full(shape, UNKNOWN, np.uint8)
         sure = found.select(is_sure)
-        near_other = mask_near(sure.of_class(NucleusClass.OTHER).xy, shape, LEFT_OUT_RADIUS_UM / self._mpp)
-        near_tumour = mask_near(sure.xy[sure.classes != NucleusClass.OTHER], shape, LEFT_OUT_RADIUS_UM / self._mpp)
+        near_other = mask_near(sure.of_class(NucleusClass.OTHER).xy, shape, NUCLEUS_RADIUS_UM / self._mpp)
+        near_tumour = mask_near(sure.xy[sure.classes != NucleusClass.OTHER], shape, NUCLEUS_RADIUS_UM / self._mpp)
         region[near_other & ~near_tumour] = NON_TUMOUR
         region[near_tumour & ~near_other] = TUMOUR
         return TrainingImage(name, rgb, sure, plane, region, measure_stains(rgb, sure))

@@ -29,10 +29,9 @@ def calibrate_thresholds(
     predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx, non_tumour: float = 1.0
 ) -> Thresholds:
     """One threshold for all classes (hardly any validation case labels non-tumour nuclei, whose threshold is ``non_tumour``
-    times the others'): the lowest with almost the best
-    detection F1, averaged over sets (not images), so that the largest lab does not decide for the others. A set is named
-    by the first word of its images' names. The lowest, since one that is too high costs an unseen lab far more than one
-    that is too low (docs/decisions/0007).
+    times the others'): the lowest with almost the best detection F1, averaged over sets (not images), so that the largest
+    lab does not decide for the others. A set is named by the first word of its images' names. The lowest, since one that
+    is too high costs an unseen lab far more than one that is too low (docs/decisions/0007).
     """
     lowest = predictor.with_thresholds(per_class(float(GRID[0])))
     by_threshold: list[dict[str, list[ImageAgreement]]] = [defaultdict(list) for _ in GRID]

@@ -25,6 +25,8 @@ TUMOUR_REACH_UM = 10.0
 """Tissue this near a marked tumour nucleus is tumour."""
 FEWEST_TO_MEASURE = 8
 """Nuclei needed to measure a stain."""
+NUCLEUS_RADIUS_UM = 3.5
+"""How far around its centre a nucleus teaches, or is left out."""
 MOST_ALIKE = 0.93
 """Cosine above which two measured stains cannot be told apart."""
 STROMA_BEYOND_UM = 15.0
@@ -113,10 +115,15 @@ def find_stained_blobs(rgb: Rgb, *, sigma_px: float = 3.0, contrast: float = 0.0
     return xy[keep_apart(xy, 3 * sigma_px)]
 
 
+def nearest_pixels(xy: NDArray[np.float32], shape: tuple[int, ...]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns (N,) of the pixels of a plane (H, W) that are nearest to points (N, 2)."""
+    at = np.clip(np.rint(xy).astype(np.int64), 0, (shape[1] - 1, shape[0] - 1))
+    return at[:, 1], at[:, 0]
+
+
 def codes_at(plane: NDArray[np.uint8], xy: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Codes (N,) of a plane (H, W) at points (N, 2)."""
-    at = np.clip(np.rint(xy).astype(int), 0, (plane.shape[1] - 1, plane.shape[0] - 1))
-    values: NDArray[np.uint8] = plane[at[:, 1], at[:, 0]]
+    values: NDArray[np.uint8] = plane[nearest_pixels(xy, plane.shape)]
     return values
 
 
@@ -131,9 +138,7 @@ def distance_to(xy: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.f
     if len(xy) == 0:
         return np.full(shape, np.inf)
     free = np.ones(shape, np.bool_)
-    column = np.clip(np.rint(xy[:, 0]).astype(int), 0, shape[1] - 1)
-    row = np.clip(np.rint(xy[:, 1]).astype(int), 0, shape[0] - 1)
-    free[row, column] = False
+    free[nearest_pixels(xy, shape)] = False
     distance: NDArray[np.float64] = distance_transform_edt(free)
     return distance
 
