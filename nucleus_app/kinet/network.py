@@ -57,8 +57,8 @@ class Expansion(nn.Module):
 class OutputBlock(nn.Module):
     """Multi-context aggregation, then two 3×3 convolutions per class, in parallel.
 
-    Where the expansion ends at a ``stride`` above 1, they see the image's own pixels too, and give stride² maps per class,
-    which are the sub-pixels of one.
+    Where the expansion ends at a ``stride`` above 1, they see the image's own pixels too, as maps of that stride, and give
+    stride² maps per class, which are the sub-pixels of one.
     """
 
     def __init__(self, widths: tuple[int, int, int], context: int, head: int, stride: int) -> None:
@@ -68,15 +68,16 @@ class OutputBlock(nn.Module):
         self.from_deeper = upsample(deeper, context, 4)
         self.from_deep = upsample(deep, context, 2)
         # Three parallel convolutions are one of three times the width; the second is grouped to keep them apart.
-        seen = 3 * stride**2 if stride > 1 else 0
-        self.hidden = nn.Sequential(nn.Conv2d(last + 2 * context + seen, N_CLASSES * head, 3, padding=1), nn.ELU())
+        pixels = 4 * stride**2 if stride > 1 else 0  # three would hold them all, but not fill a processor's vectors
+        self.from_image = nn.Conv2d(3, pixels, stride, stride=stride, bias=False) if pixels else None
+        self.hidden = nn.Sequential(nn.Conv2d(last + 2 * context + pixels, N_CLASSES * head, 3, padding=1), nn.ELU())
         self.maps = nn.Conv2d(N_CLASSES * head, N_CLASSES * stride**2, 3, padding=1, groups=N_CLASSES)
 
     def forward(self, levels: list[Tensor], image: Tensor) -> Tensor:
         deeper, deep, last = levels[-3:]
         parts = [last, pad_to(self.from_deep(deep), last), pad_to(self.from_deeper(deeper), last)]
-        if self.stride > 1:
-            parts.append(F.pixel_unshuffle(pad_to_whole(image, self.stride), self.stride))
+        if self.from_image is not None:
+            parts.append(self.from_image(pad_to_whole(image, self.stride)))
         return F.pixel_shuffle(self.maps(self.hidden(torch.cat(parts, dim=1))), self.stride)
 
 

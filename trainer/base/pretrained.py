@@ -1,13 +1,15 @@
-"""Networks that start from published weights: an ImageNet encoder, or InstanSeg's U-Net (Apache-2.0 both)."""
+"""Networks that start from other weights: an ImageNet encoder, InstanSeg's U-Net (Apache-2.0 both), or a KiNet of another size."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nucleus_app.errors import CheckpointError
+from nucleus_app.kinet.checkpoint import Version, load_version
 from nucleus_app.kinet.config import UNET, KiNetConfig
 from nucleus_app.kinet.contraction import load_by_order
 from nucleus_app.kinet.network import KiNet
@@ -19,9 +21,11 @@ it stretches every image. Ours are never stretched, so this becomes part of the 
 
 
 def start_network(config: KiNetConfig, pretrained: Path | None) -> KiNet:
-    """An untrained network, with published weights wherever ``pretrained`` has some. Raises CheckpointError."""
+    """An untrained network, with the weights of ``pretrained`` wherever it has some that fit. Raises CheckpointError."""
     if pretrained is None:
         return KiNet(config)
+    if pretrained.suffix == ".safetensors":
+        return _start_from_kinet(config, load_version(pretrained))
     if config.contraction != UNET:
         return KiNet(config, pretrained=torch.load(pretrained, map_location="cpu", weights_only=True))
     network = KiNet(config)
@@ -33,6 +37,22 @@ def start_network(config: KiNetConfig, pretrained: Path | None) -> KiNet:
     for module in network.contraction.stages()[0].modules():
         if isinstance(module, nn.Conv2d) and module.in_channels == 3:
             _stretch_input(module)
+    return network
+
+
+def _start_from_kinet(config: KiNetConfig, version: Version) -> KiNet:
+    """What both have of one name and shape is taken over: of another size the contraction, and levels of one width."""
+    network = KiNet(config)
+    own = network.state_dict()
+    fitting = {
+        k: torch.from_numpy(np.array(v)) for k, v in version.state.items() if k in own and v.shape == own[k].shape
+    }
+    contraction = {name for name in own if name.startswith("contraction.")}
+    if not contraction <= fitting.keys():
+        raise CheckpointError(
+            f"{version.name} has another contraction ({version.config.contraction}) than {config.contraction}."
+        )
+    network.load_state_dict(fitting, strict=False)
     return network
 
 
