@@ -12,7 +12,7 @@ SECOND_TEACHER ?= runs/instanseg.pt
 VALIDATION := breast_03 breast_08 breast_13 breast_18 breast_23 breast_28 ginet_6 glioma_p3
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench frontier half large leave-one-out train-base setup setup-dev clean
+.PHONY: help run test check format bench frontier large leave-one-out train-base setup setup-dev clean
 
 help: ## show the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,12 +64,14 @@ runs/without-%.json: | setup-dev $(ENCODER)
 	$(BIN)/python -m trainer judge runs/without-$*.safetensors --data $(DATA)/ki67_$* > $@.part
 	mv $@.part $@
 
-train-base: runs/base.safetensors ## train the shipped weights again (needs DATA; about 3 hours on 2 cores)
+train-base: runs/base.safetensors ## train the shipped weights again (needs DATA; about 5 hours on 2 cores)
 large: runs/large.safetensors ## train the large network, which is not shipped (needs DATA; about an hour on 2 cores with AVX-512)
-half: runs/half.safetensors ## train the network of half resolution, which is not shipped (needs DATA; about an hour on 2 cores with AVX-512)
 
 CALIBRATE = $(BIN)/python -m trainer calibrate $< --data $(SETS) --validation $(VALIDATION)
-runs/base.safetensors: runs/stage-4.safetensors
+runs/base.safetensors: runs/stage-8.safetensors
+	$(CALIBRATE) --name base-5 --out $@
+
+runs/base-4.safetensors: runs/stage-4.safetensors
 	$(CALIBRATE) --name base-4 --out $@
 
 runs/large.safetensors: runs/large-1.safetensors
@@ -95,19 +97,18 @@ runs/stage-4.safetensors: runs/stage-3.safetensors | $(SECOND_TEACHER)
 	$(FIT) --start $< --teacher $< $(TAUGHT_ON) $(LAST_STEPS)
 	$(AVERAGE)
 
-# The network of half resolution, from ImageNet.
-OTHERS_HIGHER := --non-tumour-threshold 1.3
-HALF = --size half --bystanders $(OTHERS_HIGHER)
-runs/half-1.safetensors: | setup-dev $(ENCODER) $(SECOND_TEACHER)
-	$(FIT) $(HALF) --pretrained $(ENCODER) $(WIDER) --steps 5000 --evaluate-every 1000 --out $@.part
+# The network that is shipped now, of half resolution: the contraction of base-4, taught by it.
+HALF = $(FIT) --size half --bystanders --teacher runs/base-4.safetensors $(TAUGHT_ON)
+runs/stage-5.safetensors: runs/base-4.safetensors | $(SECOND_TEACHER)
+	$(HALF) --pretrained $< --learning-rate 1.2e-3 --steps 3000 --evaluate-every 500 --keep-last --out $@.part
 	mv $@.part $@
 
-runs/half-2.safetensors: runs/half-1.safetensors
-	$(FIT) $(HALF) --start $< --teacher $< $(TAUGHT_ON) $(LAST_STEPS)
+runs/stage-6.safetensors: runs/stage-5.safetensors
+runs/stage-7.safetensors: runs/stage-6.safetensors
+runs/stage-8.safetensors: runs/stage-7.safetensors
+runs/stage-6.safetensors runs/stage-7.safetensors runs/stage-8.safetensors: runs/base-4.safetensors | $(SECOND_TEACHER)
+	$(HALF) --start $(filter runs/stage-%,$^) $(if $(filter %-8.safetensors,$@),--seed 20260101) $(LAST_STEPS)
 	$(AVERAGE)
-
-runs/half.safetensors: runs/half-2.safetensors
-	$(CALIBRATE) $(OTHERS_HIGHER) --name half-2 --out $@
 
 # The large network starts from InstanSeg's; the shipped one tells it what it knows of classes.
 SHIPPED := nucleus_app/weights/base.safetensors

@@ -103,7 +103,6 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument(
         "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that the teacher labels"
     )
-    _add_non_tumour(fit_parser)
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
     fit_parser.add_argument("--keep-last", action="store_true", help="keep the last version, not the best one")
     fit_parser.add_argument("--keep-each", action="store_true", help="also keep each evaluation's, as FILE.STEP")
@@ -116,7 +115,6 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("weights", type=Path)
     calibrate.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
     calibrate.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
-    _add_non_tumour(calibrate)
     calibrate.add_argument("--name", default="", help="new name of the version")
     calibrate.add_argument("--out", type=Path, required=True, metavar="FILE")
     calibrate.set_defaults(run=_calibrate)
@@ -132,11 +130,6 @@ def _parser() -> argparse.ArgumentParser:
     judge_parser.add_argument("--restained", type=int, default=0, metavar="N", help="N copies as of other labs instead")
     judge_parser.set_defaults(run=_judge)
     return parser
-
-
-def _add_non_tumour(parser: argparse.ArgumentParser) -> None:
-    factor = DEFAULTS.non_tumour_threshold
-    parser.add_argument("--non-tumour-threshold", type=float, default=factor, metavar="F", help="over the others'")
 
 
 def _watch(options: argparse.Namespace) -> None:
@@ -169,7 +162,6 @@ def _fit(options: argparse.Namespace) -> None:
         set_shares=tuple(options.share),
         roi_every=options.roi_every,
         auxiliary_weight=options.auxiliary_weight,
-        non_tumour_threshold=options.non_tumour_threshold,
         evaluate_every=options.evaluate_every,
         patience=options.patience,
         keep_last=options.keep_last,
@@ -224,7 +216,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     predictor = Predictor.open(version)
     training, validation = split_by_case(read_datasets(options.data), options.validation)
     radius = radius_in_um(MATCH_RADIUS_UM)
-    thresholds = calibrate_thresholds(predictor, validation, radius, options.non_tumour_threshold)
+    thresholds = calibrate_thresholds(predictor, validation, radius)
     predictor = predictor.with_thresholds(thresholds.per_class)
     scores, right = judge_nuclei(predictor, validation, radius)
     confidence = fit_confidence(scores, right)

@@ -69,11 +69,11 @@ SMALL = KiNetConfig(
     roi_widths=(96, 144, 64, 32, 24, 8),
     dropout=0.1,
 )
-"""The shipped default: quick on a CPU, ImageNet-pretrained contraction."""
+"""Quick on a CPU, ImageNet-pretrained contraction; what base-1 to base-4 were, and where ``HALF`` starts."""
 
 HALF = replace(SMALL, expansion_widths=(128, 96, 48), context_width=16, head_width=16, roi_widths=(96, 144, 64, 32, 24))
-"""The same contraction, but the expansion ends at half resolution, in widths that fill a processor's vectors: a fifth
-quicker, not shipped (decision 0007).
+"""The shipped default: the same contraction, but the expansion ends at half resolution, in widths that fill a processor's
+vectors (decision 0006).
 """
 
 LARGE = KiNetConfig(

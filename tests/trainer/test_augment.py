@@ -17,17 +17,17 @@ COPIES = 60
 MIDDLE = 32
 
 
-def draw_spot(dab: float) -> Tensor:
-    """One round nucleus on glass, (1, 3, 65, 65) of 0..255, stained with DAB alone."""
+def draw_spot(haematoxylin: float, dab: float) -> Tensor:
+    """One round nucleus on glass, (1, 3, 65, 65) of 0..255."""
     axis = np.arange(2 * MIDDLE + 1) - MIDDLE
     spot = np.exp(-(axis[:, None] ** 2 + axis**2) / 18)
-    rgb = density_to_rgb((dab * spot[..., None] * DAB).astype(np.float32))
+    rgb = density_to_rgb((spot[..., None] * (haematoxylin * HAEMATOXYLIN + dab * DAB)).astype(np.float32))
     return torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float()
 
 
-def stain_copies(variety: Variety) -> Tensor:
+def stain_copies(variety: Variety, haematoxylin: float = 0.0, dab: float = 0.9) -> Tensor:
     """(COPIES, 3, 65, 65) of 0..1."""
-    spots, stains = draw_spot(0.9).expand(COPIES, -1, -1, -1), STAINS.expand(COPIES, -1, -1)
+    spots, stains = draw_spot(haematoxylin, dab).expand(COPIES, -1, -1, -1), STAINS.expand(COPIES, -1, -1)
     return (restain(spots, stains, np.random.default_rng(5), variety) + 1) / 2
 
 
@@ -37,6 +37,16 @@ def test_some_labs_stain_positive_nuclei_almost_black() -> None:
     assert usual.min() > 0.15
     assert strong.min() < 0.08
     assert (strong < usual + 0.05).all()
+
+
+def test_no_lab_stains_negative_nuclei_black_or_brown() -> None:
+    """They have a little DAB when stains are unmixed; three times as much of it would be a positive nucleus."""
+    usual, strong = (
+        stain_copies(variety, haematoxylin=0.5, dab=0.06)[:, :, MIDDLE, MIDDLE]
+        for variety in (PLAIN, replace(PLAIN, strong=1))
+    )
+    assert (strong.mean(dim=1) > 0.8 * usual.mean(dim=1).min()).all()
+    assert (strong[:, 2] > strong[:, 0]).all(), "still blue"
 
 
 def test_stray_light_leaves_glass_alone_and_no_black_black() -> None:

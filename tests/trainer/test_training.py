@@ -352,12 +352,3 @@ def test_the_command_line_trains_on_folders(tmp_path: Path, capsys: pytest.Captu
     assert "give --second-teacher" in capsys.readouterr().err
     assert main(["fit", "--data", str(tmp_path / "none"), "--out", str(out)]) == 1
     assert "is no folder" in capsys.readouterr().err
-
-
-def test_non_tumour_nuclei_can_have_a_threshold_of_their_own(shipped: Predictor) -> None:
-    field = synthetic("f_1", 1, 200)
-    plain = calibrate_thresholds(shipped, [field], radius_in_um(6))
-    apart = calibrate_thresholds(shipped, [field], radius_in_um(6), 1.3)
-    assert plain.per_class[0] == plain.per_class[1] == plain.per_class[2]
-    assert apart.per_class[0] == apart.per_class[1]
-    assert apart.per_class[2] == pytest.approx(1.3 * apart.per_class[0])

@@ -27,10 +27,14 @@ HAEMATOXYLIN_RANGE = (np.array([0.90, 0.41, 0.15]), np.array([0.61, 0.65, 0.45])
 DAB_RANGE = (np.array([0.28, 0.56, 0.78]), np.array([0.54, 0.57, 0.62]))
 """Stain vectors measured over the labs of the training sets, from one extreme to the other."""
 MOST_RESIDUAL = 0.15
-MUCH_STRONGER = torch.log(torch.tensor([1.7, 3.0]))
-"""Haematoxylin, DAB. Some labs stain positive nuclei almost black, never negative ones."""
+MUCH_STRONGER = math.log(3.0)
+"""Some labs stain positive nuclei almost black, never negative ones."""
+MUCH_DAB = 0.4
+"""Density from which DAB is all of that stronger: the little that is unmixed in negative nuclei stays little."""
 DAB_AS_BLACK = torch.tensor([1.2, 0.9, 0.6])
 """What makes much DAB black: density in red, green and blue, at an amount of 1."""
+MOST_BLUE = 0.35
+"""Haematoxylin lets blue through, however much there is of it: its density there is never more than this."""
 FRINGE_PX = 1.5
 """How far red and blue may lie apart."""
 _MARGIN = 1.45 / WIDEST_SCALE[0]
@@ -45,8 +49,8 @@ class Variety:
     """Share of crops that keep about their own stain vectors; the others get those of other labs."""
     gain: float = 0.4
     """Each stain is exp(± this) times as strong."""
-    strong: float = 0.35
-    """Share of crops, for each stain, where it is much stronger again; and those where much DAB is black."""
+    strong: float = 0.5
+    """Share of crops where much DAB is much stronger again; and share of those where it is black, too."""
     stray: float = 0.5
     """Share of crops with stray light, in which the darkest is never black, and has a colour of its own."""
     fringed: float = 0.3
@@ -179,14 +183,18 @@ def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator, variety: Vari
 
     density = -torch.log10((rgb.clamp(0, 255) + 1) / 256)
     gains = torch.exp(uniform(-variety.gain, variety.gain, 3))
-    gains[:, :2] *= torch.exp(uniform(0, 1, 2) * MUCH_STRONGER * (uniform(0, 1, 2) < variety.strong))
+    is_strong, is_black = uniform(0, 1, 1) < variety.strong, uniform(0, 1, 1) < variety.strong
+    stronger = torch.exp(uniform(0, 1, 1) * MUCH_STRONGER * (is_strong | is_black))[:, :, None, None]
     amounts = torch.einsum("bihw,bij->bjhw", density, torch.linalg.inv(stains))
     # What neither stain explains is often a saturated pixel; other vectors would turn it into a glowing colour.
     amounts = torch.cat([amounts[:, :2].clamp(min=0), amounts[:, 2:].clamp(-MOST_RESIDUAL, MOST_RESIDUAL)], dim=1)
+    amounts[:, 1:2] *= 1 + (stronger - 1) * (amounts[:, 1:2] / MUCH_DAB).clamp(max=1)
     amounts = amounts * gains[:, :, None, None]
-    density = torch.einsum("bihw,bij->bjhw", amounts, _draw_stains(stains, rng, variety.own_stains))
-    # Where there is much DAB, some scanners and cameras see black rather than brown.
-    black = uniform(0, 1, 1) * (uniform(0, 1, 1) < variety.strong) * (uniform(-0.3, 0.3, 3) + DAB_AS_BLACK)
+    drawn = _draw_stains(stains, rng, variety.own_stains)
+    density = torch.einsum("bihw,bij->bjhw", amounts, drawn)
+    density[:, 2] -= (amounts[:, 0] * drawn[:, 0, 2, None, None] - MOST_BLUE).clamp(min=0)
+    # Where there is much DAB, some scanners and cameras see black rather than brown; haematoxylin stays blue.
+    black = uniform(0, 1, 1) * is_black * (uniform(-0.3, 0.3, 3) + DAB_AS_BLACK)
     density = density + black[:, :, None, None] * amounts[:, 1:2] ** 2
     gamma = torch.exp(uniform(-0.15, 0.15))[:, None, None, None]
     stray = (uniform(0, 0.18, 1) + uniform(0, 0.12, 3)) * (uniform(0, 1, 1) < variety.stray)

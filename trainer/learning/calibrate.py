@@ -25,13 +25,11 @@ ALMOST = 0.005
 """A difference of F1 that a handful of images cannot tell from none."""
 
 
-def calibrate_thresholds(
-    predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx, non_tumour: float = 1.0
-) -> Thresholds:
-    """One threshold for all classes (hardly any validation case labels non-tumour nuclei, whose threshold is ``non_tumour``
-    times the others'): the lowest with almost the best detection F1, averaged over sets (not images), so that the largest
-    lab does not decide for the others. A set is named by the first word of its images' names. The lowest, since one that
-    is too high costs an unseen lab far more than one that is too low (docs/decisions/0007).
+def calibrate_thresholds(predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx) -> Thresholds:
+    """One threshold for all classes (hardly any validation case labels non-tumour nuclei): the lowest with almost the best
+    detection F1, averaged over sets (not images), so that the largest lab does not decide for the others. A set is named
+    by the first word of its images' names. The lowest, since one that is too high costs an unseen lab far more than one
+    that is too low (docs/decisions/0007).
     """
     lowest = predictor.with_thresholds(per_class(float(GRID[0])))
     by_threshold: list[dict[str, list[ImageAgreement]]] = [defaultdict(list) for _ in GRID]
@@ -39,11 +37,11 @@ def calibrate_thresholds(
         truth = image.inside_labelled_area(image.nuclei)
         candidates = image.inside_labelled_area(lowest.find(image.rgb, image.mpp))
         for level, sets in zip(GRID, by_threshold, strict=True):
-            found = candidates.reaching(per_class(float(level), non_tumour))
+            found = candidates.reaching(per_class(float(level)))
             sets[image.name.split("_")[0]].append(compare_nuclei(image.name, truth, found, radius(image)))
     f1 = np.array([np.mean([Agreement(tuple(a)).detection.f1 for a in sets.values()]) for sets in by_threshold])
     chosen = float(GRID[int(np.argmax(f1 >= f1.max() - ALMOST))])
-    return replace(predictor.version.thresholds, per_class=per_class(chosen, non_tumour))
+    return replace(predictor.version.thresholds, per_class=per_class(chosen))
 
 
 class Reliability(NamedTuple):
@@ -94,6 +92,6 @@ def measure_reliability(
     return [Reliability(float(said[at].mean()), float(right[at].mean()), len(at)) for at in order if len(at)]
 
 
-def per_class(level: float, non_tumour: float = 1.0) -> tuple[float, float, float]:
-    """The same threshold for both tumour classes, ``non_tumour`` times as much for non-tumour nuclei."""
-    return level, level, round(non_tumour * level, 4)
+def per_class(level: float) -> tuple[float, float, float]:
+    """The same threshold for every class."""
+    return level, level, level

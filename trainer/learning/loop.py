@@ -214,7 +214,7 @@ def _evaluate_and_keep(
     radius = radius_in_um(MATCH_RADIUS_UM)
     version = Version(run.average.config, Thresholds(), provenance, "", {})
     predictor = Predictor(version, wrap_network(run.average, version.thresholds.smoothing_px, str(run.device)))
-    thresholds = calibrate_thresholds(predictor, validation, radius, run.policy.non_tumour_threshold)
+    thresholds = calibrate_thresholds(predictor, validation, radius)
     result = evaluate(predictor.with_thresholds(thresholds.per_class), validation, radius)
     line = summarise(result) | {"threshold": thresholds.per_class[0]}
     score = line["detection_f1"] + 0.5 * line["weighted_f1"] - 0.01 * (line["index_mae_points"] or 0.0)

@@ -43,8 +43,6 @@ class TrainPolicy:
     """Weight of the mentor's answer where there are none."""
     set_shares: tuple[tuple[str, float], ...] = ()
     """Sets (first words of image names) whose crops are drawn so many times as often as their nuclei say."""
-    non_tumour_threshold: float = 1.0
-    """Threshold of non-tumour nuclei over the others'."""
     evaluate_every: int = 500
     patience: int = 8
     """Stop after this many evaluations without a better one."""
