@@ -78,7 +78,7 @@ runs/large.safetensors: runs/large-1.safetensors
 	$(CALIBRATE) --name large-1 --out $@
 
 runs/stage-1.safetensors: | setup-dev $(ENCODER)
-	$(FIT) --pretrained $(ENCODER) --steps 5000 --evaluate-every 1000 --out $@.part
+	$(FIT) --size small --pretrained $(ENCODER) --steps 5000 --evaluate-every 1000 --out $@.part
 	mv $@.part $@
 
 runs/stage-2.safetensors: runs/stage-1.safetensors
@@ -98,7 +98,7 @@ runs/stage-4.safetensors: runs/stage-3.safetensors | $(SECOND_TEACHER)
 	$(AVERAGE)
 
 # The network that is shipped now, of half resolution: the contraction of base-4, taught by it.
-HALF = $(FIT) --size half --bystanders --teacher runs/base-4.safetensors $(TAUGHT_ON)
+HALF = $(FIT) --bystanders --teacher runs/base-4.safetensors $(TAUGHT_ON)
 runs/stage-5.safetensors: runs/base-4.safetensors | $(SECOND_TEACHER)
 	$(HALF) --pretrained $< --learning-rate 1.2e-3 --steps 3000 --evaluate-every 500 --keep-last --out $@.part
 	mv $@.part $@

@@ -67,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser = commands.add_parser("fit", help="train and write the best version, by validation")
     fit_parser.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
     fit_parser.add_argument("--out", type=Path, required=True, metavar="FILE")
-    fit_parser.add_argument("--size", choices=sorted(SIZES), default="small")
+    fit_parser.add_argument("--size", choices=sorted(SIZES), default="half")
     fit_parser.add_argument("--name", default="", help="name of the version (default: the file's)")
     fit_parser.add_argument(
         "--pretrained",
