@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import torch
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
@@ -34,6 +33,7 @@ from nucleus_app.kinet.graph import to_input
 from nucleus_app.kinet.network import restore_network
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.proximity import collect_peaks
+from nucleus_app.kinet.quiet_openvino import ov
 from nucleus_app.services.familiarity import find_oddities
 from nucleus_app.services.scoring import load_predictor, score_image
 from nucleus_app.settings import Settings
@@ -72,7 +72,7 @@ def describe_machine() -> dict[str, Any]:
     """The machine, and what the network runs on."""
     return name_machine() | {
         "torch": torch.__version__,
-        "openvino": openvino.__version__,
+        "openvino": ov.__version__,
         "threads": torch.get_num_threads(),
     }
 

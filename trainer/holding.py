@@ -95,10 +95,9 @@ class Watcher:
 class Pulse:
     """Says every few seconds that this trainer lives, in a thread with its own sessions, whatever the others do."""
 
-    def __init__(self, engine: Engine, holder: str, every_s: float = BEAT_EVERY_S) -> None:
+    def __init__(self, engine: Engine, holder: str) -> None:
         self._engine = engine
         self._holder = holder
-        self._every_s = every_s
         self._lock = threading.Lock()
         self._run: StoredRun | None = None
         self._is_lost = False
@@ -129,7 +128,7 @@ class Pulse:
                 self.beat()
             except Exception as error:  # the database may be away for a while; who lost the run is told when it is back
                 logger.warning("the trainer cannot say that it lives: %s", type(error).__name__)
-            if self._stopping.wait(self._every_s):
+            if self._stopping.wait(BEAT_EVERY_S):
                 return
 
     def beat(self) -> None:

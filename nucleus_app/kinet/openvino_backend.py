@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
@@ -25,6 +24,7 @@ from nucleus_app.kinet.backends import MarkedMaps
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.kinet.proximity import Maps
+from nucleus_app.kinet.quiet_openvino import ov
 
 if TYPE_CHECKING:
     from nucleus_app.kinet.network import KiNet
