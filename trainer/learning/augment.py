@@ -50,7 +50,7 @@ class Variety:
     gain: float = 0.4
     """Each stain is exp(± this) times as strong."""
     strong: float = 0.5
-    """Share of crops where much DAB is much stronger again; and share of those where it is black, too."""
+    """Share of crops where much DAB is much stronger again; and, drawn apart, where it is stronger and black."""
     stray: float = 0.5
     """Share of crops with stray light, in which the darkest is never black, and has a colour of its own."""
     fringed: float = 0.3
