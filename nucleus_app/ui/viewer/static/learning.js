@@ -68,6 +68,7 @@ export class Learning {
   show() {
     if (this.node.open) return;
     this.node.showModal();
+    delete this.node.dataset.connected; // until this is answered, what is shown may be old
     if (this.training) this.update(); // what is known already, at once
     this.title.focus({ preventScroll: true });
     this.poll.now();
