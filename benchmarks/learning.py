@@ -25,7 +25,7 @@ from benchmarks.lab import correct_all, cut_field
 from benchmarks.machine import name_machine
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, save_version
-from nucleus_app.kinet.config import SMALL, Provenance, Thresholds
+from nucleus_app.kinet.config import Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
 from trainer.judging.gate import judge_candidate
@@ -134,8 +134,7 @@ class Bench:
         """A network that knows ImageNet only."""
         torch.manual_seed(0)
         pretrained = torch.load(self.options.encoder, map_location="cpu", weights_only=True)
-        network = KiNet(SMALL, pretrained=pretrained)
-        network.config = self.start.config
+        network = KiNet(self.start.config, pretrained=pretrained)
         path = self.folder / f"fresh-{os.getpid()}.safetensors"
         save_version(path, network, Thresholds((0.4, 0.4, 0.4)), Provenance("fresh"))
         return load_version(path)

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from trainer.base.teaching_set import UnlabelledFile, assemble
 from trainer.judging.judge import judge, restain_images
 from trainer.learning.average import average_versions
 from trainer.learning.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
-from trainer.learning.dataset import hash_images, prepare_training_image, split_by_case
+from trainer.learning.dataset import hash_images, split_by_case
 from trainer.learning.loop import MATCH_RADIUS_UM, fit
 from trainer.learning.mentor import Mentor
 from trainer.learning.policy import TrainPolicy
@@ -43,6 +44,8 @@ from trainer.watch import run_watch
 
 DEFAULTS = TrainPolicy()
 SIZES: dict[str, KiNetConfig] = {"small": SMALL, "half": HALF, "large": LARGE, "paper": PAPER}
+RESTAINED_FOR_SCALE = 2
+"""Copies of each labelled image, stained as by other labs: else the guess of the scale learns a stain along with its nuclei."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -115,6 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     calibrate.add_argument("weights", type=Path)
     calibrate.add_argument("--data", type=Path, nargs="+", required=True, metavar="DIR")
     calibrate.add_argument("--validation", nargs="*", default=[], metavar="CASE", help="case names held out")
+    calibrate.add_argument(
+        "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that show more labs to the scale guess"
+    )
     calibrate.add_argument("--name", default="", help="new name of the version")
     calibrate.add_argument("--out", type=Path, required=True, metavar="FILE")
     calibrate.set_defaults(run=_calibrate)
@@ -220,9 +226,11 @@ def _calibrate(options: argparse.Namespace) -> None:
     predictor = predictor.with_thresholds(thresholds.per_class)
     scores, right = judge_nuclei(predictor, validation, radius)
     confidence = fit_confidence(scores, right)
-    known = [prepare_training_image(image, version.config.mpp, 0.0) for image in training]
+    more_stains = restain_images(training, version.config.mpp, RESTAINED_FOR_SCALE)
+    unlabelled = [UnlabelledFile.parse(text) for text in options.unlabelled]
+    shown = chain(((i.rgb, i.mpp) for i in chain(training, more_stains)), ((f.read(), f.mpp) for f in unlabelled))
     write_version(options.out, replace(
-        version, thresholds=thresholds, confidence=confidence, scale_guess=fit_scale_guess(predictor, known),
+        version, thresholds=thresholds, confidence=confidence, scale_guess=fit_scale_guess(predictor, shown),
         provenance=replace(version.provenance, name=options.name or version.name),
     ))  # fmt: skip
     _print_line(

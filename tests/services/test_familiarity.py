@@ -18,7 +18,7 @@ RECIPE = FieldRecipe(width_px=480, height_px=480)
 @pytest.fixture(scope="module")
 def guessing(shipped: Predictor) -> Predictor:
     """The shipped network with a guess fitted on drawn fields."""
-    fields = [draw_field(RECIPE, np.random.default_rng(seed)).rgb for seed in range(4)]
+    fields = [(draw_field(RECIPE, np.random.default_rng(seed)).rgb, 0.5) for seed in range(4)]
     version = replace(shipped.version, scale_guess=solve(*collect_features(shipped, fields)))
     return Predictor(version, open_backend(version, "cpu", None))
 

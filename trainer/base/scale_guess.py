@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,27 +11,29 @@ from numpy.typing import NDArray
 from nucleus_app.kinet.config import ScaleGuess
 from nucleus_app.kinet.predictor import Predictor, pick_windows
 from nucleus_app.kinet.preprocess import Rgb, scale_image
-from trainer.learning.dataset import TrainingImage
 
 OCTAVES = np.round(np.arange(-1.25, 1.26, 0.25), 2)
 RIDGE = 100.0
 
 
-def fit_scale_guess(predictor: Predictor, images: Sequence[TrainingImage]) -> ScaleGuess:
+Shown: TypeAlias = tuple[Rgb, float]
+"""An image (H, W, 3) uint8 and its µm/px."""
+
+
+def fit_scale_guess(predictor: Predictor, images: Iterable[Shown]) -> ScaleGuess:
     """Ridge regression of log2(shown size / true size) on a window's features, over all images and scales."""
-    features, octaves = collect_features(predictor, [image.rgb for image in images])
-    return solve(features, octaves)
+    return solve(*collect_features(predictor, images))
 
 
-def collect_features(predictor: Predictor, images: Sequence[Rgb]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Features (N, F) of the darkest windows of each image (at the network's scale) shown at several sizes, and the
-    octaves (N,) by which those are off.
+def collect_features(predictor: Predictor, images: Iterable[Shown]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Features (N, F) of the darkest windows of each image shown at several sizes, and the octaves (N,) by which those
+    are off.
     """
     mpp = predictor.version.config.mpp
     features, octaves = [], []
-    for rgb in images:
+    for rgb, stated in images:
         for octave in OCTAVES.tolist():
-            for window in pick_windows(scale_image(rgb, mpp * 2**octave, mpp)[0], predictor.version.config.stride):
+            for window in pick_windows(scale_image(rgb, stated * 2**octave, mpp)[0], predictor.version.config.stride):
                 features.append(predictor.describe(window))
                 octaves.append(octave)
     return np.asarray(features, np.float64), np.asarray(octaves)

@@ -12,7 +12,7 @@ from PIL import Image
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.kinet.config import KiNetConfig
-from nucleus_app.kinet.preprocess import scale_image
+from nucleus_app.kinet.preprocess import Rgb, scale_image
 from trainer.base.auxiliary import read_auxiliary
 from trainer.base.bystanders import is_told_by_absence, mark_bystanders
 from trainer.base.seeds import SeedFinder
@@ -43,6 +43,9 @@ class UnlabelledFile:
             raise InvalidDataset(f"{text} names no image and its µm/px: write FILE:MPP, such as field.png:0.5")
         return parsed
 
+    def read(self) -> Rgb:
+        return np.asarray(Image.open(self.path).convert("RGB"))
+
 
 def assemble(
     labelled: Sequence[LabelledImage],
@@ -69,8 +72,7 @@ def assemble(
         ]
     if teacher is not None:
         for file in unlabelled:
-            rgb = np.asarray(Image.open(file.path).convert("RGB"))
-            scaled, _ = scale_image(rgb, file.mpp, config.mpp)
+            scaled, _ = scale_image(file.read(), file.mpp, config.mpp)
             prepared.append(teacher.label(f"{UNLABELLED}-{file.path.stem}", scaled, policy.unlabelled_weight))
     if auxiliary is not None:
         rng = np.random.default_rng(policy.seed)
