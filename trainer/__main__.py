@@ -21,7 +21,7 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version, write_version
-from nucleus_app.kinet.config import HALF, LARGE, PAPER, SMALL, KiNetConfig, Provenance
+from nucleus_app.kinet.config import HALF, LARGE, PAPER, SMALL, KiNetConfig, Provenance, Thresholds
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
@@ -218,7 +218,8 @@ def _fit(options: argparse.Namespace) -> None:
 
 
 def _calibrate(options: argparse.Namespace) -> None:
-    version = load_version(options.weights)
+    loaded = load_version(options.weights)
+    version = replace(loaded, thresholds=Thresholds(loaded.thresholds.per_class))  # peaks as they are found today
     predictor = Predictor.open(version)
     training, validation = split_by_case(read_datasets(options.data), options.validation)
     radius = radius_in_um(MATCH_RADIUS_UM)

@@ -106,7 +106,7 @@ def load_version(path: Path) -> Version:
             raise ValueError("its content does not fit its seal")
         header = json.loads(metadata[HEADER_KEY])
         config = from_mapping(KiNetConfig, header["config"])
-        thresholds = from_mapping(Thresholds, header["thresholds"])
+        thresholds = from_mapping(Thresholds, {"least_dip": 0.0} | header["thresholds"])  # versions of before had none
         provenance = from_mapping(Provenance, header["provenance"])
         confidence = from_mapping(Confidence, header["confidence"]) if header.get("confidence") else None
         scale_guess = from_mapping(ScaleGuess, header.get("scale_guess", {}))

@@ -97,6 +97,8 @@ class Thresholds:
     """Two nuclei are never closer than this, in network pixels."""
     smoothing_px: float = 1.5
     """Maps are smoothed by a Gaussian of this deviation first, so that one large nucleus has one maximum."""
+    least_dip: float = 0.03
+    """Between two nuclei the maps fall by at least this share of the weaker one; 0: they need not."""
     edge_px: float = 3.0
     """A nucleus centred nearer to the image's edge lies mostly outside of it and is not counted, in network pixels."""
 

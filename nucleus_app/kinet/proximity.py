@@ -10,6 +10,8 @@ from nucleus_app.domain.nuclei import N_CLASSES, Nuclei
 from nucleus_app.kinet.config import KiNetConfig, Thresholds
 
 Maps = NDArray[np.float32]
+BETWEEN = 9
+"""Places looked at from one peak to another, both among them."""
 
 
 def encode_points(
@@ -36,17 +38,19 @@ def collect_peaks(maps: Maps, peaks: Maps, thresholds: Thresholds) -> Nuclei:
     """Nuclei, in map pixels, sub-pixel, strongest first, from smoothed maps (3, H, W) and their peaks (H, W): the ratio
     of a map to its class's threshold where that is at least 1 and a local maximum, else 0.
 
-    A nucleus is a peak with no stronger one within ``min_distance_px``; its class is the one furthest above its
-    threshold, its score the proximity of that class.
+    A nucleus is a peak with no stronger one within ``min_distance_px``, nor one within twice that from which the maps lead
+    to it without a dip; its class is the one furthest above its threshold, its score the proximity of that class.
     """
     ys, xs = np.nonzero(peaks)
     order = np.lexsort((xs, ys, -peaks[ys, xs]))
     ys, xs = ys[order], xs[order]
     kept = keep_apart(np.stack([xs, ys], axis=1).astype(np.float32), thresholds.min_distance_px)
     ys, xs = ys[kept], xs[kept]
+    level = np.asarray(thresholds.per_class, np.float32)
+    kept = keep_divided(maps, level, ys, xs, thresholds.min_distance_px * 2, thresholds.least_dip)
+    ys, xs = ys[kept], xs[kept]
     if len(ys) == 0:
         return Nuclei.empty()
-    level = np.asarray(thresholds.per_class, np.float32)
     values = maps[:, ys, xs]
     classes = np.argmax(values / level[:, None], axis=0).astype(np.uint8)
     xy = np.stack([xs + _sub_pixel(maps, level, ys, xs, 1), ys + _sub_pixel(maps, level, ys, xs, 0)], axis=1)
@@ -58,11 +62,42 @@ def keep_apart(xy: NDArray[np.float32], min_distance_px: float) -> NDArray[np.bo
 
     This also resolves plateaus, where every pixel equals its neighbours' maximum.
     """
-    kept = np.ones(len(xy), np.bool_)
+    return _keep_first(len(xy), _pair_up(xy, min_distance_px))
+
+
+def keep_divided(
+    maps: Maps,
+    level: NDArray[np.float32],
+    ys: NDArray[np.intp],
+    xs: NDArray[np.intp],
+    reach_px: float,
+    least_dip: float,
+) -> NDArray[np.bool_]:
+    """Which of the peaks (N,) of maps (3, H, W) stay when, strongest first, each removes all weaker ones within reach that
+    the maps, over the thresholds ``level`` (3,), lead to without falling by ``least_dip`` of the weaker: two maxima of
+    one large nucleus.
+    """
+    pairs = _pair_up(np.stack([xs, ys], axis=1).astype(np.float32), reach_px)
+    if least_dip <= 0 or len(pairs) == 0:
+        return np.ones(len(ys), np.bool_)
+    first, second = pairs.T
+    along = np.linspace(0, 1, BETWEEN)
+    y, x = (np.rint(np.outer(at[first], 1 - along) + np.outer(at[second], along)).astype(np.intp) for at in (ys, xs))
+    between: NDArray[np.float32] = (maps[:, y, x] / level[:, None, None]).max(axis=0)
+    return _keep_first(len(ys), pairs[between.min(axis=1) > (1 - least_dip) * between[:, -1]])
+
+
+def _pair_up(xy: NDArray[np.float32], distance_px: float) -> NDArray[np.intp]:
+    """Pairs (P, 2) of points that are closer than the distance, in the points' order."""
     if len(xy) < 2:
-        return kept
-    pairs = cKDTree(xy).query_pairs(min_distance_px, output_type="ndarray")
-    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+        return np.zeros((0, 2), np.intp)
+    pairs: NDArray[np.intp] = cKDTree(xy).query_pairs(distance_px, output_type="ndarray")
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def _keep_first(n: int, pairs: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of n stay when the first of each pair, unless it was removed itself, removes the second."""
+    kept = np.ones(n, np.bool_)
     for first, second in pairs.tolist():
         if kept[first]:
             kept[second] = False

@@ -85,6 +85,26 @@ def test_a_nucleus_with_two_weak_maxima_is_counted_once() -> None:
     assert len(decode_maps(maps, Thresholds())) == 1
 
 
+def test_two_maxima_without_a_dip_between_them_are_one_large_nucleus() -> None:
+    maps = np.zeros((3, 40, 60), np.float32)
+    maps[1, 20, 20:31] = 0.8  # a ridge of 10 px
+    maps[1, 20, 20], maps[1, 20, 30] = 0.82, 0.81
+    assert decode_maps(maps, Thresholds(smoothing_px=0)).xy.round().tolist() == [[20, 20]]
+    assert len(decode_maps(maps, Thresholds(smoothing_px=0, least_dip=0))) == 2
+    maps[1, 20, 25] = 0.78
+    assert len(decode_maps(maps, Thresholds(smoothing_px=0))) == 2
+    maps[0, 20, 25] = 0.80  # the dip is the other class's: a nucleus between two classes, not two nuclei
+    assert len(decode_maps(maps, Thresholds(smoothing_px=0))) == 1
+
+
+def test_of_two_maxima_of_one_nucleus_a_weak_third_takes_neither() -> None:
+    maps = np.zeros((3, 40, 80), np.float32)
+    maps[0, 20, 20:51] = 0.5
+    for x, value in ((20, 0.9), (33, 0.51), (46, 0.9)):
+        maps[0, 20, x] = value
+    assert decode_maps(maps, Thresholds(smoothing_px=0)).xy.round().tolist() == [[20, 20], [46, 20]]
+
+
 def test_two_maxima_closer_than_the_minimum_distance_become_the_stronger() -> None:
     maps = np.zeros((3, 40, 40), np.float32)
     maps[0, 20, 20], maps[0, 20, 24], maps[0, 20, 32] = 0.8, 0.9, 0.7
