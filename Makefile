@@ -59,7 +59,7 @@ FIT_WITHOUT = $(BIN)/python -m trainer fit --data $(filter-out %ki67_$*,$(SETS))
 leave-one-out: $(LEFT_OUT:%=runs/without-%.json) ## train without one set, judge on that set (about half an hour for each)
 	cat $^
 
-.SECONDARY:
+.PRECIOUS: runs/without-%-1.safetensors runs/without-%-2.safetensors
 runs/without-%-1.safetensors: | setup-dev $(ENCODER)
 	$(FIT_WITHOUT) --roi-every 4 --pretrained $(ENCODER) --steps $(LEFT_OUT_STEPS) --evaluate-every $(LEFT_OUT_STEPS) --out $@.part
 	mv $@.part $@
