@@ -30,6 +30,23 @@ def test_a_key_over_a_nucleus_classes_it_and_x_removes_it(bench: Bench) -> None:
     assert bench.counts() == (positive, negative, other)
 
 
+def test_the_folded_out_downloads_stay_so_while_nuclei_are_corrected(bench: Bench) -> None:
+    bench.counts()
+    bench.page.get_by_text("More files").click()
+    link = bench.page.get_by_role("link", name="CSV of nuclei")
+    expect(link).to_be_visible()
+    link.focus()
+    before = bench.page.locator(".nv-value").inner_text()
+    one = next(n for n in bench.counted() if n[3] == 1)
+    bench.page.mouse.move(*bench.at(one[1], one[2]))
+    bench.key("1")
+    bench.saved()
+    expect(bench.page.locator(".nv-value")).not_to_have_text(before)
+    expect(link).to_be_focused()
+    bench.page.get_by_label("Palette").select_option(index=1)  # only the links name it
+    expect(link).to_be_visible()
+
+
 def test_a_click_on_empty_tissue_adds_and_a_drag_moves(bench: Bench) -> None:
     positive, negative, other = bench.counts()
     bench.key("a", "1")

@@ -12,6 +12,8 @@ export class SignOff {
     Object.assign(this, { base, handlers, asks: '', shown: '', wrong: '', isSending: false });
     this.name = el('input', { type: 'text', maxlength: 60, value: reader, placeholder: 'your name or initials', 'aria-label': 'Reader', oninput: () => { handlers.onReader(this.name.value.trim()); this.update(); } });
     this.box = el('div', { class: 'nv-sign', 'aria-live': 'polite', tabindex: -1 });
+    this.rest = el('div', { class: 'nv-row' });
+    this.more = el('details', {}, el('summary', {}, 'More files'), this.rest);
     this.files = el('div', { class: 'nv-downloads' });
     this.node = el('section', { class: 'nv-report', 'aria-label': 'Report' }, el('label', { class: 'nv-reader' }, 'Reader', this.name), this.box, this.files);
   }
@@ -33,13 +35,13 @@ export class SignOff {
     const { state, context } = this;
     this.box.hidden = this.files.hidden = !state;
     if (!state) return;
+    this.showFiles();
     if (this.of !== `${state.id}:${Boolean(state.signature)}`) this.asks = this.wrong = this.reason = ''; // the question was about something else
     this.of = `${state.id}:${Boolean(state.signature)}`;
     const shown = JSON.stringify([state.signature, state.digest, state.revision, context, this.asks, this.wrong, this.isSending, this.name.value.trim()]);
     if (shown === this.shown) return;
     this.shown = shown;
     refill(this.box, ...(state.signature ? this.signed() : this.open()));
-    this.files.replaceChildren(...this.links());
   }
 
   ask(what) {
@@ -102,15 +104,16 @@ export class SignOff {
     return this.wrong ? el('p', { class: 'nv-wrong-now', role: 'alert' }, this.wrong) : null;
   }
 
-  links() {
-    const { id } = this.state, { image, palette } = this.context;
+  /** Links stay the same nodes, and what is folded out stays so, while the same case and image are open. */
+  showFiles() {
+    const { id } = this.state, { image, palette } = this.context, files = JSON.stringify([id, image, palette]);
+    if (files === this.filed) return;
+    this.filed = files;
     const link = (name, text, title) => el('a', { href: `${this.base}nucleus/api/cases/${id}/${name}`, download: true, title }, text);
-    return [
-      link(`report.pdf?palette=${palette}`, 'PDF report'), link('report.xlsx', 'XLSX'), link('report.json', 'JSON'),
-      el('details', {}, el('summary', {}, 'More files'), el('div', { class: 'nv-row' },
-        link('fields.csv', 'CSV of fields'), link('nuclei.csv', 'CSV of nuclei'), link('coco.json', 'COCO'),
-        ...(image === null ? [] : [link(`qupath-${image}.geojson`, 'GeoJSON for QuPath', 'The open image: one object per nucleus'), link(`qupath-${image}.geojson?multipoint=1`, 'GeoJSON, one object per class', 'The open image: a multipoint for each class, which large images need')]))),
-    ];
+    this.rest.replaceChildren(
+      link('fields.csv', 'CSV of fields'), link('nuclei.csv', 'CSV of nuclei'), link('coco.json', 'COCO'),
+      ...(image === null ? [] : [link(`qupath-${image}.geojson`, 'GeoJSON for QuPath', 'The open image: one object per nucleus'), link(`qupath-${image}.geojson?multipoint=1`, 'GeoJSON, one object per class', 'The open image: a multipoint for each class, which large images need')]));
+    this.files.replaceChildren(link(`report.pdf?palette=${palette}`, 'PDF report'), link('report.xlsx', 'XLSX'), link('report.json', 'JSON'), this.more);
   }
 }
 
