@@ -55,7 +55,8 @@ frontier: setup-dev ## measure what accuracy costs: F1 against GFLOP and seconds
 # second teacher; and how they do on that set.
 LEFT_OUT := breast ginet glioma pnet
 LEFT_OUT_STEPS ?= 1500
-FIT_WITHOUT = $(BIN)/python -m trainer fit --data $(filter-out %ki67_$*,$(SETS)) --validation $(filter-out $*_%,$(VALIDATION)) $(RECIPE)
+OTHER_SETS = --data $(filter-out %ki67_$*,$(SETS)) --validation $(filter-out $*_%,$(VALIDATION))
+FIT_WITHOUT = $(BIN)/python -m trainer fit $(OTHER_SETS) $(RECIPE)
 leave-one-out: $(LEFT_OUT:%=runs/without-%.json) ## train without one set, judge on that set (about half an hour for each)
 	cat $^
 
@@ -69,8 +70,7 @@ runs/without-%-2.safetensors: runs/without-%-1.safetensors | $(SECOND_TEACHER)
 	$(AVERAGE)
 
 runs/without-%.json: runs/without-%-2.safetensors
-	$(BIN)/python -m trainer calibrate $< --data $(filter-out %ki67_$*,$(SETS)) --validation $(filter-out $*_%,$(VALIDATION)) \
-	  --name without-$* --out runs/without-$*.safetensors
+	$(BIN)/python -m trainer calibrate $< $(OTHER_SETS) --name without-$* --out runs/without-$*.safetensors
 	$(BIN)/python -m trainer judge runs/without-$*.safetensors --data $(DATA)/ki67_$* > $@.part
 	mv $@.part $@
 

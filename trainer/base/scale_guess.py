@@ -15,7 +15,6 @@ from nucleus_app.kinet.preprocess import Rgb, scale_image
 OCTAVES = np.round(np.arange(-1.25, 1.26, 0.25), 2)
 RIDGE = 100.0
 
-
 Shown: TypeAlias = tuple[Rgb, float]
 """An image (H, W, 3) uint8 and its µm/px."""
 
