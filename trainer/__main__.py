@@ -28,6 +28,7 @@ from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.log import set_up_logging
 from nucleus_app.settings import read_settings
 from trainer.base.pretrained import start_network
+from trainer.base.readings import read_readings
 from trainer.base.scale_guess import fit_scale_guess
 from trainer.base.seeds import SeedFinder
 from trainer.base.teacher import Teacher
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument(
         "--unlabelled", nargs="*", default=[], metavar="FILE:MPP", help="images that the teacher labels"
     )
+    fit_parser.add_argument("--readings", type=Path, metavar="FILE", help="what a person read in the unlabelled images")
     fit_parser.add_argument("--evaluate-every", type=int, default=DEFAULTS.evaluate_every)
     fit_parser.add_argument("--keep-last", action="store_true", help="keep the last version, not the best one")
     fit_parser.add_argument("--keep-each", action="store_true", help="also keep each evaluation's, as FILE.STEP")
@@ -195,6 +197,7 @@ def _fit(options: argparse.Namespace) -> None:
         teacher=Teacher(Predictor.open(teacher, options.device), seeds) if teacher else None,
         seeds=seeds if options.bystanders else None,
         unlabelled=[UnlabelledFile.parse(text) for text in options.unlabelled],
+        readings=read_readings(options.readings) if options.readings else {},
         auxiliary=options.auxiliary,
     )  # fmt: skip
     _print_line({"event": "data", "training": len(training), "validation": [image.name for image in validation]})

@@ -185,6 +185,17 @@ def test_image_and_labels_of_a_crop_lie_on_each_other() -> None:
     assert np.median(gaps) < 0.3
 
 
+def test_nuclei_of_a_rare_class_are_drawn_more_often_than_they_are() -> None:
+    """One nucleus among a hundred, far from all others: a crop would show it about once in a hundred times."""
+    common = [(40 + 3 * (i % 10), 40 + 3 * (i // 10)) for i in range(99)]
+    nuclei = Nuclei.from_arrays([*common, (700, 700)], [1] * 99 + [2])
+    plane = np.zeros((800, 800), np.uint8)
+    image = TrainingImage("rare_1", np.full((800, 800, 3), 230, np.uint8), nuclei, plane, plane, STAIN_MATRIX)
+    proximity = draw_batch([image] * 200, 96, TINY, np.random.default_rng(5)).proximity.numpy()
+    assert 8 < (proximity[:, 2].max(axis=(1, 2)) > 0.5).sum() < 40
+    assert (proximity[:, 1].max(axis=(1, 2)) > 0.5).sum() > 80
+
+
 def test_warped_points_stay_on_their_nuclei() -> None:
     size = 101
     for seed in range(20):

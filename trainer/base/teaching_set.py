@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.preprocess import Rgb, scale_image
 from trainer.base.auxiliary import read_auxiliary
 from trainer.base.bystanders import is_told_by_absence, mark_bystanders
+from trainer.base.readings import Reading
 from trainer.base.seeds import SeedFinder
 from trainer.base.teacher import Teacher
 from trainer.learning.dataset import TrainingImage, prepare_training_image
@@ -55,10 +56,11 @@ def assemble(
     teacher: Teacher | None = None,
     seeds: SeedFinder | None = None,
     unlabelled: Sequence[UnlabelledFile] = (),
+    readings: Mapping[str, Reading] | None = None,
     auxiliary: Path | None = None,
 ) -> list[TrainingImage]:
     """All training images at the network's scale. A teacher refines the labels of the labelled ones; the second one, by its
-    ``seeds``, shows the non-tumour nuclei that nobody labelled.
+    ``seeds``, shows the non-tumour nuclei that nobody labelled; ``readings``, by name of an unlabelled image, correct what it makes of it.
     """
     if unlabelled and teacher is None:
         raise InvalidDataset("unlabelled images need a teacher to label them: give --teacher FILE")
@@ -73,7 +75,11 @@ def assemble(
     if teacher is not None:
         for file in unlabelled:
             scaled, _ = scale_image(file.read(), file.mpp, config.mpp)
-            prepared.append(teacher.label(f"{UNLABELLED}-{file.path.stem}", scaled, policy.unlabelled_weight))
+            image = teacher.label(f"{UNLABELLED}-{file.path.stem}", scaled, policy.unlabelled_weight)
+            reading = (readings or {}).get(file.path.stem)
+            if reading is not None:
+                image = reading.correct(image, file.mpp / config.mpp, config.mpp, policy.unlabelled_weight)
+            prepared.append(image)
     if auxiliary is not None:
         rng = np.random.default_rng(policy.seed)
         weight, variants = policy.auxiliary_weight, policy.auxiliary_variants

@@ -146,10 +146,12 @@ def _encode(points: Nuclei, size: int, config: KiNetConfig) -> NDArray[np.float3
 
 
 def _draw_centre(image: TrainingImage, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Mostly near a nucleus, so that crops are not mostly glass."""
+    """Mostly near a nucleus, so that crops are not mostly glass; a class is drawn by the root of its nuclei."""
     height, width = image.rgb.shape[:2]
     if len(image.nuclei) and rng.random() < 0.85:
-        middle = image.nuclei.xy[rng.integers(len(image.nuclei))] + rng.uniform(-size / 3, size / 3, 2)
+        shares = np.bincount(image.nuclei.classes)[image.nuclei.classes] ** -0.5
+        chosen = rng.choice(len(image.nuclei), p=shares / shares.sum())
+        middle = image.nuclei.xy[chosen] + rng.uniform(-size / 3, size / 3, 2)
     else:
         middle = rng.uniform(0, 1, 2) * (width, height)
     centre: NDArray[np.int64] = np.rint(np.clip(middle, 0, (width - 1, height - 1))).astype(np.int64)

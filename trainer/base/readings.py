@@ -1,0 +1,77 @@
+"""What a person read in images that otherwise a teacher labels: non-tumour nuclei, of which experts labelled few, and places
+where teachers see nuclei and there are none, such as red blood cells (decision 0007).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_app.domain.nuclei import Nuclei, NucleusClass
+from nucleus_app.errors import InvalidDataset
+from trainer.learning.dataset import NON_TUMOUR, NUCLEUS_RADIUS_UM, TUMOUR, UNKNOWN, TrainingImage, mask_near
+
+SAME_NUCLEUS_UM = 3.5
+"""What a teacher found this near a nucleus that was read is that nucleus."""
+KINDS = {"positive": NucleusClass.POSITIVE, "negative": NucleusClass.NEGATIVE, "other": NucleusClass.OTHER}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Of one image, in its pixels: ``nuclei``; centres (N, 2) of what may be nuclei of any class, ``unsure``; and boxes (M, 4)
+    of left, top, right and bottom: ``exact``, with no other nuclei than these, and ``left_out``, where nothing else was read.
+    """
+
+    nuclei: Nuclei
+    unsure: NDArray[np.float32]
+    exact: NDArray[np.float32]
+    left_out: NDArray[np.float32]
+
+    @classmethod
+    def parse(cls, told: dict[str, Any]) -> Self:
+        nuclei = [(point, code) for kind, code in KINDS.items() for point in told.get(kind, [])]
+        unsure, exact, left_out = (
+            np.asarray(told.get(key, []), np.float32).reshape(-1, width)
+            for key, width in (("unsure", 2), ("exact", 4), ("left_out", 4))
+        )
+        return cls(Nuclei.from_arrays([p for p, _ in nuclei], [c for _, c in nuclei]), unsure, exact, left_out)
+
+    def correct(self, image: TrainingImage, factor: float, mpp: float, weight: float) -> TrainingImage:
+        """What a teacher made of the image, corrected. ``factor``: pixels of the network per pixel of the image. What was
+        read teaches with ``weight`` (0..1), what is left out does not.
+        """
+        read = Nuclei(self.nuclei.xy * factor, self.nuclei.classes, self.nuclei.scores)
+        shape, radius_px = image.weight.shape, NUCLEUS_RADIUS_UM / mpp
+        exact, left_out = (_inside(boxes * factor, shape) for boxes in (self.exact, self.left_out))
+        doubtful = mask_near(self.unsure * factor, shape, radius_px) | (left_out & ~exact)
+        read_again = exact | doubtful | mask_near(read.xy, shape, SAME_NUCLEUS_UM / mpp)
+        x, y = image.nuclei.xy.astype(np.intp).T
+        plane, region = image.weight.copy(), image.region.copy()
+        plane[exact] = round(255 * weight)
+        plane[doubtful] = 0
+        region[read_again] = UNKNOWN
+        for code in (TUMOUR, NON_TUMOUR):
+            near = mask_near(read.xy[(read.classes == NucleusClass.OTHER) == (code == NON_TUMOUR)], shape, radius_px)
+            plane[near], region[near] = round(255 * weight), code
+        kept = image.nuclei.select(~read_again[y, x])
+        return replace(image, nuclei=Nuclei.concatenate([kept, read]), weight=plane, region=region)
+
+
+def read_readings(path: Path) -> dict[str, Reading]:
+    """Readings by the name of their image, without its ending. Raises InvalidDataset."""
+    try:
+        return {name: Reading.parse(told) for name, told in json.loads(path.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InvalidDataset(f"{path} holds no readings: {error}") from error
+
+
+def _inside(boxes: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    inside = np.zeros(shape, np.bool_)
+    for left, top, right, bottom in np.rint(boxes).astype(int):
+        inside[top:bottom, left:right] = True
+    return inside
