@@ -14,9 +14,9 @@ from nucleus_app.kinet.predictor import Predictor
 def test_a_known_field_gives_the_known_counts(shipped: Predictor) -> None:
     field = draw_field(FieldRecipe(width_px=512, height_px=512), np.random.default_rng(2019))
     agreement = compare_nuclei("golden", field.nuclei, shipped.find(field.rgb, field.mpp), 6 / field.mpp)
-    assert agreement.detection == Tally(tp=652, fp=0, fn=13)
+    assert agreement.detection == Tally(tp=653, fp=0, fn=12)
     assert agreement.of_class(NucleusClass.POSITIVE) == Tally(tp=106, fp=0, fn=0)
-    assert agreement.of_class(NucleusClass.NEGATIVE) == Tally(tp=466, fp=1, fn=1)
+    assert agreement.of_class(NucleusClass.NEGATIVE) == Tally(tp=466, fp=2, fn=1)
     assert agreement.of_class(NucleusClass.OTHER) == Tally(tp=79, fp=0, fn=13)
 
 
