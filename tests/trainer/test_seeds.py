@@ -75,7 +75,7 @@ class Opinion(SeedFinder):
 
 
 def test_where_only_one_teacher_sees_a_nucleus_nothing_is_taught(shipped: Predictor) -> None:
-    field = draw_field(FieldRecipe(width_px=640, height_px=640), np.random.default_rng(11))
+    field = draw_field(FieldRecipe(width_px=900, height_px=900), np.random.default_rng(11))
     found, strength = Teacher(shipped).find(field.rgb)
     is_tumour = found.classes != NucleusClass.OTHER
     doubted = found.select(is_tumour & (strength < SURE_ALONE))
@@ -85,7 +85,7 @@ def test_where_only_one_teacher_sees_a_nucleus_nothing_is_taught(shipped: Predic
     taught = Teacher(shipped, Opinion(np.concatenate([seen, invented]))).label("new_1", field.rgb, 1.0)
 
     def taught_at(xy: np.ndarray) -> np.ndarray:
-        at = np.rint(xy).astype(int).clip(0, 639)
+        at = np.rint(xy).astype(int).clip(0, 899)
         return taught.weight[at[:, 1], at[:, 0]] > 0
 
     assert _are_among(seen, taught.nuclei).all()
