@@ -44,6 +44,7 @@ UNLABELLED := $(patsubst %,$(DATA)/unlabelled/%,pnet_1.png:0.5 pnet_2.png:0.5 pn
 CAMERA := $(patsubst %,$(DATA)/unlabelled/%,breast_camera_1.jpg:0.13 breast_camera_4.jpg:0.13)
 RECIPE = --auxiliary $(DATA)/he_colon --proximity-decay 1 --weak-weight 0.25 --crop-px 192 \
   --device cpu --resume
+# Ends with --share, so that more shares can follow.
 WIDER = --second-teacher $(SECOND_TEACHER) --unlabelled-weight 0.75 --auxiliary-variants 2 --roi-every 4 --share pnet:2.5
 TAUGHT_ON = --unlabelled $(UNLABELLED) $(CAMERA) $(WIDER)
 READ := trainer/base/readings.json

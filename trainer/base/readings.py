@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
+from trainer.base.teacher import SAME_NUCLEUS_UM
 from trainer.learning.dataset import NON_TUMOUR, NUCLEUS_RADIUS_UM, TUMOUR, UNKNOWN, TrainingImage, mask_near
 
-SAME_NUCLEUS_UM = 3.5
-"""What a teacher found this near a nucleus that was read is that nucleus."""
 KINDS = {"positive": NucleusClass.POSITIVE, "negative": NucleusClass.NEGATIVE, "other": NucleusClass.OTHER}
 
 
@@ -55,8 +54,9 @@ class Reading:
         plane[exact] = round(255 * weight)
         plane[doubtful] = 0
         region[read_again] = UNKNOWN
-        for code in (TUMOUR, NON_TUMOUR):
-            near = mask_near(read.xy[(read.classes == NucleusClass.OTHER) == (code == NON_TUMOUR)], shape, radius_px)
+        is_other = read.classes == NucleusClass.OTHER
+        for code, of_code in ((TUMOUR, ~is_other), (NON_TUMOUR, is_other)):
+            near = mask_near(read.xy[of_code], shape, radius_px)
             plane[near], region[near] = round(255 * weight), code
         kept = image.nuclei.select(~read_again[y, x])
         return replace(image, nuclei=Nuclei.concatenate([kept, read]), weight=plane, region=region)

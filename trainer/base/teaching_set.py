@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from PIL import Image
@@ -56,11 +57,12 @@ def assemble(
     teacher: Teacher | None = None,
     seeds: SeedFinder | None = None,
     unlabelled: Sequence[UnlabelledFile] = (),
-    readings: Mapping[str, Reading] | None = None,
+    readings: Mapping[str, Reading] = MappingProxyType({}),
     auxiliary: Path | None = None,
 ) -> list[TrainingImage]:
     """All training images at the network's scale. A teacher refines the labels of the labelled ones; the second one, by its
-    ``seeds``, shows the non-tumour nuclei that nobody labelled; ``readings``, by name of an unlabelled image, correct what it makes of it.
+    ``seeds``, shows the non-tumour nuclei that nobody labelled; ``readings``, by name of an unlabelled image, correct what the
+    teacher makes of it.
     """
     if unlabelled and teacher is None:
         raise InvalidDataset("unlabelled images need a teacher to label them: give --teacher FILE")
@@ -76,8 +78,7 @@ def assemble(
         for file in unlabelled:
             scaled, _ = scale_image(file.read(), file.mpp, config.mpp)
             image = teacher.label(f"{UNLABELLED}-{file.path.stem}", scaled, policy.unlabelled_weight)
-            reading = (readings or {}).get(file.path.stem)
-            if reading is not None:
+            if reading := readings.get(file.path.stem):
                 image = reading.correct(image, file.mpp / config.mpp, config.mpp, policy.unlabelled_weight)
             prepared.append(image)
     if auxiliary is not None:
