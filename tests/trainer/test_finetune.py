@@ -208,7 +208,9 @@ def make_batch(weight: float) -> Batch:
     image = torch.rand(3, 3, 64, 64) * 2 - 1
     region = torch.zeros(3, 64, 64, dtype=torch.long)
     region[0, :8] = EXCLUDED
-    return Batch(image, torch.zeros(3, 3, 64, 64), torch.full((3, 1, 64, 64), weight), region, image)
+    return Batch(
+        image, torch.zeros(3, 3, 64, 64), torch.full((3, 1, 64, 64), weight), region, image, torch.zeros(3, 1, 64, 64)
+    )
 
 
 def test_the_running_average_speaks_where_nobody_labelled_but_not_where_somebody_excluded(start: Version) -> None:

@@ -50,6 +50,7 @@ def test_where_a_person_removed_a_nucleus_it_is_taught_that_there_is_none() -> N
     x, y = np.rint(gone[0]).astype(int)
     assert lesson.weight[y, x] == weight_of(PERSON_WEIGHT)
     assert np.linalg.norm(lesson.nuclei.xy - gone[0], axis=1).min() > 5
+    assert lesson.absent.tolist() == gone.tolist()
 
 
 def test_what_readers_disagree_about_teaches_nothing_even_in_a_reviewed_area() -> None:

@@ -15,7 +15,14 @@ def make_batch() -> Batch:
     plain, stained = torch.rand(2, 3, 64, 64) * 2 - 1, torch.rand(2, 3, 64, 64) * 2 - 1
     weight = torch.zeros(2, 1, 64, 64)
     weight[:, :, :, :32] = 1.0
-    return Batch(stained, torch.rand(2, 3, 64, 64), weight, torch.zeros(2, 64, 64, dtype=torch.long), plain)
+    return Batch(
+        stained,
+        torch.rand(2, 3, 64, 64),
+        weight,
+        torch.zeros(2, 64, 64, dtype=torch.long),
+        plain,
+        torch.zeros(2, 1, 64, 64),
+    )
 
 
 def test_where_nobody_labelled_the_target_is_its_answer_to_the_crop_before_restaining(tiny: Version) -> None:

@@ -63,14 +63,22 @@ def test_the_nucleus_loss_is_equation_2_over_supervised_pixels() -> None:
     weight = torch.ones(1, 1, 1, 2)
     # class 0: mean 0.5 → (1 + 5·0.5)·0.25; class 1: mean 0 → only the background floor weighs 0.2².
     expected = 0.5 * ((1 + 2.5 + 0.02) * 0.25 + 0.02 * 0.04) / 2
-    assert float(nucleus_loss(predicted, truth, weight, 5.0, 0.02)) == pytest.approx(expected)
+    absent = torch.zeros(1, 1, 1, 2)
+    assert float(nucleus_loss(predicted, truth, absent, weight, 5.0, 0.02)) == pytest.approx(expected)
+
+
+def test_where_there_is_known_to_be_no_nucleus_weighs_as_much_as_a_nucleus() -> None:
+    nothing, here = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)
+    wrong, weight = torch.full((1, 3, 1, 2), 0.4), torch.ones(1, 1, 1, 2)
+    expected = 0.5 * 3 * ((1 + 0.02) * 0.16 + 0.02 * 0.16) / 2
+    assert float(nucleus_loss(wrong, nothing, here, weight, 5.0, 0.02)) == pytest.approx(expected)
 
 
 def test_unlabelled_pixels_teach_nothing_about_nuclei() -> None:
     predicted = torch.randn(1, 3, 8, 8, requires_grad=True)
     weight = torch.ones(1, 1, 8, 8)
     weight[..., 4:] = 0
-    nucleus_loss(predicted, torch.rand(1, 3, 8, 8), weight, 5.0, 0.02).backward()
+    nucleus_loss(predicted, torch.rand(1, 3, 8, 8), torch.zeros(1, 1, 8, 8), weight, 5.0, 0.02).backward()
     assert bool((predicted.grad[..., 4:] == 0).all())
     assert bool((predicted.grad[..., :4] != 0).all())
 
@@ -91,7 +99,8 @@ def test_the_roi_loss_counts_annotated_pixels_only() -> None:
 
 def test_an_image_with_only_weak_regions_still_teaches_the_roi() -> None:
     images = torch.zeros(2, 3, 64, 64)
-    batch = Batch(images, images, torch.zeros(2, 1, 64, 64), torch.full((2, 64, 64), TUMOUR), images)
+    nowhere = torch.zeros(2, 1, 64, 64)
+    batch = Batch(images, images, nowhere, torch.full((2, 64, 64), TUMOUR), images, nowhere)
     terms = joint_loss(KiNet(TINY)(images), batch, POLICY, with_correlation=True)
     assert terms.nucleus.item() == 0
     assert terms.total.item() == pytest.approx(terms.roi.item())
@@ -173,6 +182,8 @@ def test_image_and_labels_of_a_crop_lie_on_each_other() -> None:
         STAIN_MATRIX,
     )
     batch = draw_batch([dot] * 80, 96, TINY, np.random.default_rng(3))
+    none = replace(dot, nuclei=dot.nuclei.select(slice(0)), absent=dot.nuclei.xy)
+    assert torch.equal(draw_batch([none] * 80, 96, TINY, np.random.default_rng(3)).absent, batch.proximity[:, :1])
     gaps = []
     for image, maps in zip(batch.image.numpy(), batch.proximity.numpy(), strict=True):
         dark = np.clip(np.median(image) - image.mean(axis=0) - 0.3, 0, None)

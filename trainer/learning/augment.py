@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.nuclei import N_CLASSES, Nuclei
 from nucleus_app.imaging.stain import stain_matrix
 from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.proximity import encode_points
@@ -23,9 +23,9 @@ WIDEST_SCALE = (0.75, 1.35)
 ELASTIC_PX = 2.0
 ELASTIC_KNOTS = 6
 BEND_ITERATIONS = 3
-HAEMATOXYLIN_RANGE = (np.array([0.90, 0.41, 0.15]), np.array([0.61, 0.65, 0.45]))
-DAB_RANGE = (np.array([0.28, 0.56, 0.78]), np.array([0.54, 0.57, 0.62]))
-"""Stain vectors measured over the labs of the training sets, from one extreme to the other."""
+HAEMATOXYLIN_SEEN = np.array([[0.90, 0.41, 0.15], [0.61, 0.65, 0.45], [0.70, 0.69, 0.17]])
+DAB_SEEN = np.array([[0.28, 0.56, 0.78], [0.54, 0.57, 0.62], [0.46, 0.75, 0.46]])
+"""Extremes of the stain vectors over the labelled and the unlabelled images; the last of each are a camera's."""
 MOST_RESIDUAL = 0.15
 MUCH_STRONGER = math.log(3.0)
 """Some labs stain positive nuclei almost black, never negative ones."""
@@ -65,7 +65,8 @@ SAME_LAB = Variety(own_stains=0.75, gain=0.2, strong=0.0, stray=0.0, fringed=0.0
 
 class Batch(NamedTuple):
     """``image`` (B, 3, S, S) -1..1; ``proximity`` (B, 3, S, S); ``weight`` (B, 1, S, S) 0..1; ``region`` (B, S, S)
-    weak ROI codes; ``plain`` as ``image``, with the stain it came with.
+    weak ROI codes; ``plain`` as ``image``, with the stain it came with; ``absent`` (B, 1, S, S) proximity of places that are
+    known to hold no nucleus.
     """
 
     image: Tensor
@@ -73,6 +74,7 @@ class Batch(NamedTuple):
     weight: Tensor
     region: Tensor
     plain: Tensor
+    absent: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,16 @@ def draw_batch(
     half = math.ceil(size * _MARGIN / 2)
     axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
     lattice = np.stack(np.meshgrid(axis, axis), axis=-1)
-    windows, grids, proximities = [], [], []
+    windows, grids, proximities, absences = [], [], [], []
     for image in images:
         centre = _draw_centre(image, size, rng)
         warp = random_warp(size, rng, variety.scale)
         windows.append(_cut_window(image, centre, half))
         # Pixel q of a window of 2·half pixels lies at (q + 0.5) / half - 1 of grid_sample's scale.
         grids.append((lattice @ warp.linear.T + warp.bend + 0.5) / half)
-        near = image.nuclei.select(np.all(np.abs(image.nuclei.xy - centre) < half, axis=1))
-        points = warp.crop_points(near.xy - centre.astype(np.float32))
-        proximities.append(_encode(Nuclei(points, near.classes, near.scores), size, config))
+        proximities.append(_encode(image.nuclei, warp, centre, half, size, config))
+        absent = Nuclei.from_arrays(image.absent, np.zeros(len(image.absent)))
+        absences.append(_encode(absent, warp, centre, half, size, config)[:1])
     grid = torch.from_numpy(np.stack(grids).astype(np.float32))
     window = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2).float()
     rgb = F.grid_sample(window[:, :3], grid, mode="bilinear", padding_mode="border", align_corners=False)
@@ -138,20 +140,27 @@ def draw_batch(
         codes[:, :1] / 255,
         codes[:, 1].long(),
         rgb / 127.5 - 1,
+        torch.from_numpy(np.stack(absences)),
     )
 
 
-def _encode(points: Nuclei, size: int, config: KiNetConfig) -> NDArray[np.float32]:
-    return encode_points(points.xy, points.classes, (size, size), config)
+def _encode(
+    nuclei: Nuclei, warp: Warp, centre: NDArray[np.int64], half: int, size: int, config: KiNetConfig
+) -> NDArray[np.float32]:
+    near = nuclei.select(np.all(np.abs(nuclei.xy - centre) < half, axis=1))
+    return encode_points(warp.crop_points(near.xy - centre.astype(np.float32)), near.classes, (size, size), config)
 
 
 def _draw_centre(image: TrainingImage, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Mostly near a nucleus, so that crops are not mostly glass; a class is drawn by the root of its nuclei."""
+    """Mostly near a nucleus or what is none, so that crops are not mostly glass; a class, and what is none, is drawn by the root of
+    how many there are.
+    """
     height, width = image.rgb.shape[:2]
-    if len(image.nuclei) and rng.random() < 0.85:
-        shares = np.bincount(image.nuclei.classes)[image.nuclei.classes] ** -0.5
-        chosen = rng.choice(len(image.nuclei), p=shares / shares.sum())
-        middle = image.nuclei.xy[chosen] + rng.uniform(-size / 3, size / 3, 2)
+    places = np.concatenate([image.nuclei.xy, image.absent])
+    if len(places) and rng.random() < 0.85:
+        kinds = np.concatenate([image.nuclei.classes, np.full(len(image.absent), N_CLASSES)])
+        shares = np.bincount(kinds)[kinds] ** -0.5
+        middle = places[rng.choice(len(places), p=shares / shares.sum())] + rng.uniform(-size / 3, size / 3, 2)
     else:
         middle = rng.uniform(0, 1, 2) * (width, height)
     centre: NDArray[np.int64] = np.rint(np.clip(middle, 0, (width - 1, height - 1))).astype(np.int64)
@@ -211,17 +220,17 @@ def restain(rgb: Tensor, stains: Tensor, rng: np.random.Generator, variety: Vari
 
 
 def _draw_stains(own: Tensor, rng: np.random.Generator, kept: float) -> Tensor:
-    """Stain vectors (B, 3, 3) of other labs: anywhere between the extremes that were measured, a share its own."""
+    """Stain vectors (B, 3, 3) of other labs: anywhere among the extremes that were measured, a share its own."""
     drawn = []
     for matrix in own.numpy():
         if rng.random() < kept:
             drawn.append(matrix + rng.uniform(-0.03, 0.03, (3, 3)))
             continue
         rows = [
-            low + rng.uniform(-0.1, 1.1) * (high - low) + rng.uniform(-0.03, 0.03, 3)
-            for low, high in (HAEMATOXYLIN_RANGE, DAB_RANGE)
+            (rng.dirichlet(np.ones(len(seen))) @ seen + rng.uniform(-0.05, 0.05, 3)).clip(0.02)
+            for seen in (HAEMATOXYLIN_SEEN, DAB_SEEN)
         ]
-        drawn.append(stain_matrix(rows[0].clip(0.02), rows[1].clip(0.02)))
+        drawn.append(stain_matrix(*rows))
     return torch.from_numpy(np.stack(drawn).astype(np.float32))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ STROMA_BEYOND_UM = 15.0
 class TrainingImage:
     """``rgb`` (H, W, 3) at the network's scale; ``nuclei`` in its pixels, weak ones included; ``weight`` (H, W)
     uint8 0..255, the supervision of nuclei (0 = unlabelled); ``region`` (H, W) uint8, the weak ROI codes;
-    ``stains`` (3, 3) optical density of its own haematoxylin, DAB and residual.
+    ``stains`` (3, 3) optical density of its own haematoxylin, DAB and residual. ``absent`` (N, 2): where somebody saw that what
+    may look like a nucleus is none.
     """
 
     name: str
@@ -46,6 +47,7 @@ class TrainingImage:
     weight: NDArray[np.uint8]
     region: NDArray[np.uint8]
     stains: NDArray[np.float32]
+    absent: NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 2), np.float32))
 
 
 def prepare_training_image(image: LabelledImage, network_mpp: float, weak_weight: float) -> TrainingImage:

@@ -39,14 +39,15 @@ def prepare_lesson(example: Example, network_mpp: float, *, weak_roi: bool = Tru
     weight = np.where(resize_mask(example.signed, shape), SIGNED_WEIGHT, 0.0)
     weight[reviewed] = REVIEWED_WEIGHT
     weight[mask_near(scaling.to_network(example.doubtful), shape, DOUBT_REACH_UM / network_mpp)] = 0.0
-    acts = np.concatenate([nuclei.xy[example.by_person], scaling.to_network(example.removed)])
+    removed = scaling.to_network(example.removed)
+    acts = np.concatenate([nuclei.xy[example.by_person], removed])
     weight[mask_near(acts, shape, PERSON_REACH_UM / network_mpp)] = PERSON_WEIGHT
     weight[excluded] = 0.0
     region = _find_region(nuclei, resize_codes(example.tissue, shape), reviewed, network_mpp)
     region = region if weak_roi else np.full(shape, UNKNOWN, np.uint8)
     region[excluded] = EXCLUDED
     stains = measure_stains(rgb, nuclei)
-    return TrainingImage(example.name, rgb, nuclei, np.rint(255 * weight).astype(np.uint8), region, stains)
+    return TrainingImage(example.name, rgb, nuclei, np.rint(255 * weight).astype(np.uint8), region, stains, removed)
 
 
 def _find_region(

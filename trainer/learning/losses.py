@@ -23,15 +23,18 @@ class LossTerms(NamedTuple):
     total: Tensor
 
 
-def nucleus_loss(predicted: Tensor, truth: Tensor, weight: Tensor, lambda_: float, background: float) -> Tensor:
-    """½ (y + λ ȳ + background) (ŷ - y)² (Eq. 2), averaged over supervised pixels.
+def nucleus_loss(
+    predicted: Tensor, truth: Tensor, absent: Tensor, weight: Tensor, lambda_: float, background: float
+) -> Tensor:
+    """½ (max(y, a) + λ ȳ + background) (ŷ - y)² (Eq. 2), averaged over supervised pixels.
 
-    ``predicted``, ``truth`` (B, 3, H, W); ``weight`` (B, 1, H, W), 0 where nuclei are unlabelled. An image without
-    labelled nuclei (y = ∅ in Eq. 5) has weight 0 everywhere and adds nothing.
+    ``predicted``, ``truth`` (B, 3, H, W); ``absent`` a (B, 1, H, W): where it is known that there is no nucleus that weighs as
+    much as one; ``weight`` (B, 1, H, W), 0 where nuclei are unlabelled. An image without labelled nuclei (y = ∅ in Eq. 5) has
+    weight 0 everywhere and adds nothing.
     """
     supervised = weight.sum(dim=(2, 3), keepdim=True).clamp(min=1)
     mean = (truth * weight).sum(dim=(2, 3), keepdim=True) / supervised
-    emphasis = truth + lambda_ * mean + background
+    emphasis = torch.maximum(truth, absent) + lambda_ * mean + background
     error = 0.5 * emphasis * (predicted - truth) ** 2 * weight
     return error.sum() / weight.sum().clamp(min=1)
 
@@ -53,7 +56,9 @@ def roi_loss(logits: Tensor, region: Tensor) -> Tensor:
 
 def joint_loss(output: KiNetOutput, batch: Batch, policy: TrainPolicy, *, with_correlation: bool) -> LossTerms:
     """γ · (nucleus + η · correlation) + ROI (Eq. 5)."""
-    nucleus = nucleus_loss(output.proximity, batch.proximity, batch.weight, policy.lambda_, policy.background_weight)
+    nucleus = nucleus_loss(
+        output.proximity, batch.proximity, batch.absent, batch.weight, policy.lambda_, policy.background_weight
+    )
     correlation = correlation_penalty(output.proximity, batch.weight)
     roi = nucleus.new_zeros(()) if output.roi_logits is None else roi_loss(output.roi_logits, batch.region)
     eta = policy.eta if with_correlation else 0.0
