@@ -40,118 +40,75 @@ bench: setup-dev ## measure speed (and accuracy where DATA is there), side by si
 
 SETS := $(DATA)/ki67_breast $(DATA)/ki67_ginet $(DATA)/ki67_glioma $(DATA)/ki67_pnet
 UNLABELLED := $(patsubst %,$(DATA)/unlabelled/%,pnet_1.png:0.5 pnet_2.png:0.5 pnet_3.png:0.5 pnet_4.png:0.5 \
-  pnet_5.png:0.5 OS-2-ndpi.png:0.23 OS-2-vsi.png:0.35)
-CAMERA := $(patsubst %,$(DATA)/unlabelled/%,breast_camera_1.jpg:0.13 breast_camera_4.jpg:0.13)
-RECIPE = --auxiliary $(DATA)/he_colon --proximity-decay 1 --weak-weight 0.25 --crop-px 192 \
-  --device cpu --resume
-# Ends with --share, so that more shares can follow.
-WIDER = --second-teacher $(SECOND_TEACHER) --unlabelled-weight 0.75 --auxiliary-variants 2 --roi-every 4 --share pnet:2.5
-TAUGHT_ON = --unlabelled $(UNLABELLED) $(CAMERA) $(WIDER)
+  pnet_5.png:0.5 OS-2-ndpi.png:0.23 OS-2-vsi.png:0.35 breast_camera_1.jpg:0.13 breast_camera_4.jpg:0.13)
 READ := trainer/base/readings.json
-TAUGHT_AND_READ = --unlabelled $(UNLABELLED) $(CAMERA) $(DATA)/unlabelled/breast_20x_1.png:0.3 --readings $(READ) $(WIDER)
-FIT = $(BIN)/python -m trainer fit --data $(SETS) --validation $(VALIDATION) $(RECIPE)
+READ_HELD_OUT := trainer/base/readings_held_out.json
+HELD_OUT_IMAGES := $(DATA)/unlabelled/breast_camera_2.jpg:0.13 $(DATA)/unlabelled/breast_camera_3.jpg:0.13
+READ_IMAGES := $(DATA)/unlabelled/breast_20x_1.png:0.3 $(DATA)/unlabelled/breast_camera_3.jpg:0.13
+RECIPE = --auxiliary $(DATA)/he_colon --proximity-decay 1 --weak-weight 0.25 --crop-px 192 \
+  --roi-every 4 --device cpu --resume
+WIDER = --second-teacher $(SECOND_TEACHER) --unlabelled-weight 0.75 --auxiliary-variants 2 --share pnet:2.5
 
 frontier: setup-dev ## measure what accuracy costs: F1 against GFLOP and seconds per megapixel
 	$(BIN)/python -m benchmarks.frontier --data $(DATA)
 
-# Networks that never saw one set, trained as the shipped one was, with fewer steps: from ImageNet, then taught by themselves and by the
-# second teacher, then by what was read, too; and how they do on that set.
-LEFT_OUT := breast ginet glioma pnet
-LEFT_OUT_STEPS ?= 1500
-OTHER_SETS = --data $(filter-out %ki67_$*,$(SETS)) --validation $(filter-out $*_%,$(VALIDATION))
-FIT_WITHOUT = $(BIN)/python -m trainer fit $(OTHER_SETS) $(RECIPE)
-leave-one-out: $(LEFT_OUT:%=runs/without-%.json) ## train without one set, judge on that set (about three quarters of an hour for each)
+train-base: runs/base.json ## train the shipped weights again (needs DATA; about an hour and a half on 2 cores)
+	cat $^
+leave-one-out: $(patsubst %,runs/without-%.json,breast ginet glioma pnet) ## train without one set, judge on that set (three quarters of an hour for each)
 	cat $^
 
-.PRECIOUS: runs/without-%-1.safetensors runs/without-%-2.safetensors runs/without-%-3.safetensors runs/without-%-mixed.safetensors
-runs/without-%-1.safetensors: | setup-dev $(ENCODER)
-	$(FIT_WITHOUT) --roi-every 4 --pretrained $(ENCODER) --steps $(LEFT_OUT_STEPS) --evaluate-every $(LEFT_OUT_STEPS) --out $@.part
+# One recipe for the shipped network, runs/base.safetensors, and for those that never saw one set, runs/without-SET.safetensors: from ImageNet,
+# then taught by itself and by the second teacher, then by what was read, too.
+LEFT_OUT = $(*:without-%=%)
+LEARNED = --data $(filter-out %ki67_$(LEFT_OUT),$(SETS)) --validation $(filter-out $(LEFT_OUT)_%,$(VALIDATION))
+FIT = $(BIN)/python -m trainer fit $(LEARNED) $(RECIPE)
+FIRST_STEPS = $(if $(filter base,$*),4000,1500)
+NETWORKS := base without-breast without-ginet without-glioma without-pnet
+.SECONDARY:
+
+$(NETWORKS:%=runs/%-first.safetensors): runs/%-first.safetensors: | setup-dev $(ENCODER)
+	$(FIT) --pretrained $(ENCODER) --steps $(FIRST_STEPS) --evaluate-every 500 --keep-last --out $@.part
 	mv $@.part $@
 
-runs/without-%-2.safetensors: runs/without-%-1.safetensors | $(SECOND_TEACHER)
-	$(FIT_WITHOUT) --bystanders --start $< --teacher $< $(TAUGHT_ON) $(LAST_STEPS)
+# The end of a training is the mean of its last four versions.
+TAUGHT = $(FIT) --bystanders --start $< --teacher $< $(WIDER) --learning-rate 8e-4 --steps 1400 --stop-after 1200 \
+  --evaluate-every 200 --keep-each --out $@.part
+AVERAGE = $(BIN)/python -m trainer average $(patsubst %,$@.part.%,600 800 1000 1200) --shares 0.25 0.25 0.25 0.25 --out $@
+$(NETWORKS:%=runs/%-taught.safetensors): runs/%-taught.safetensors: runs/%-first.safetensors | $(SECOND_TEACHER)
+	$(TAUGHT) --unlabelled $(UNLABELLED)
 	$(AVERAGE)
 
-runs/without-%-3.safetensors: runs/without-%-2.safetensors $(READ) | $(SECOND_TEACHER)
-	$(FIT_WITHOUT) --bystanders --start $< --teacher $< $(TAUGHT_AND_READ) $(LAST_STEPS)
+$(NETWORKS:%=runs/%-read.safetensors): runs/%-read.safetensors: runs/%-taught.safetensors $(READ) | $(SECOND_TEACHER)
+	$(TAUGHT) --unlabelled $(UNLABELLED) $(READ_IMAGES) --readings $(READ)
 	$(AVERAGE)
 
 # Half way back to what was before the readings: with all of them too much tumour of an unseen lab becomes non-tumour.
-HALF_WAY = $(BIN)/python -m trainer average $^ --shares 0.6 0.4 --out $@
-runs/without-%-mixed.safetensors: runs/without-%-3.safetensors runs/without-%-2.safetensors
-	$(HALF_WAY)
+$(NETWORKS:%=runs/%-mixed.safetensors): runs/%-mixed.safetensors: runs/%-read.safetensors runs/%-taught.safetensors
+	$(BIN)/python -m trainer average $^ --shares 0.6 0.4 --out $@
 
-runs/without-%.json: runs/without-%-mixed.safetensors
-	$(BIN)/python -m trainer calibrate $< $(OTHER_SETS) --name without-$* --out runs/without-$*.safetensors
-	$(BIN)/python -m trainer judge runs/without-$*.safetensors --data $(DATA)/ki67_$* > $@.part
+NAME = $(if $(filter base,$*),base-7,$*)
+CALIBRATE = $(BIN)/python -m trainer calibrate $< $(LEARNED) --unlabelled $(UNLABELLED) --name $(NAME) --out $@
+$(NETWORKS:%=runs/%.safetensors): runs/%.safetensors: runs/%-mixed.safetensors
+	$(CALIBRATE)
+
+runs/base.json: JUDGED = $(SETS) --cases $(VALIDATION)
+runs/without-%.json: JUDGED = $(DATA)/ki67_$(LEFT_OUT)
+$(NETWORKS:%=runs/%.json): runs/%.json: runs/%.safetensors
+	$(BIN)/python -m trainer judge $< --data $(JUDGED) > $@.part
+	$(BIN)/python -m trainer compare $< --readings $(READ_HELD_OUT) --unlabelled $(HELD_OUT_IMAGES) >> $@.part
 	mv $@.part $@
 
-train-base: runs/base.safetensors ## train the shipped weights again (needs DATA; about 5 hours on 2 cores)
 large: runs/large.safetensors ## train the large network, which is not shipped (needs DATA; about an hour on 2 cores with AVX-512)
-
-CALIBRATE = $(BIN)/python -m trainer calibrate $< --data $(SETS) --validation $(VALIDATION)
-runs/base.safetensors: runs/mixed.safetensors
-	$(CALIBRATE) --unlabelled $(UNLABELLED) $(CAMERA) --name base-6 --out $@
-
-runs/base-5.safetensors: runs/stage-8.safetensors
-	$(CALIBRATE) --unlabelled $(UNLABELLED) $(CAMERA) --name base-5 --out $@
-
-runs/base-4.safetensors: runs/stage-4.safetensors
-	$(CALIBRATE) --name base-4 --out $@
-
-runs/large.safetensors: runs/large-1.safetensors
-	$(CALIBRATE) --name large-1 --out $@
-
-runs/stage-1.safetensors: | setup-dev $(ENCODER)
-	$(FIT) --size small --pretrained $(ENCODER) --steps 5000 --evaluate-every 1000 --out $@.part
-	mv $@.part $@
-
-runs/stage-2.safetensors: runs/stage-1.safetensors
-	$(FIT) --start $< --teacher $< --unlabelled $(UNLABELLED) --learning-rate 6e-4 --steps 900 --evaluate-every 450 --out $@.part
-	mv $@.part $@
-
-runs/stage-3.safetensors: runs/stage-2.safetensors | $(SECOND_TEACHER)
-	$(FIT) --start $< --teacher $< $(TAUGHT_ON) --learning-rate 8e-4 --steps 1600 --evaluate-every 400 --out $@.part
-	mv $@.part $@
-
-# The end of a training: the mean of the versions at these steps.
-MEAN := 600 800 1000 1200
-LAST_STEPS = --learning-rate 8e-4 --steps 1400 --stop-after 1200 --evaluate-every 200 --keep-each --out $@.part
-AVERAGE = $(BIN)/python -m trainer average $(MEAN:%=$@.part.%) --shares 0.25 0.25 0.25 0.25 --out $@
-runs/stage-4.safetensors: runs/stage-3.safetensors | $(SECOND_TEACHER)
-	$(FIT) --start $< --teacher $< $(TAUGHT_ON) $(LAST_STEPS)
-	$(AVERAGE)
-
-# The network that is shipped now, of half resolution: the contraction of base-4, taught by it.
-HALF = $(FIT) --bystanders --teacher runs/base-4.safetensors $(TAUGHT_ON)
-runs/stage-5.safetensors: runs/base-4.safetensors | $(SECOND_TEACHER)
-	$(HALF) --pretrained $< --learning-rate 1.2e-3 --steps 3000 --evaluate-every 500 --keep-last --out $@.part
-	mv $@.part $@
-
-runs/stage-6.safetensors: runs/stage-5.safetensors
-runs/stage-7.safetensors: runs/stage-6.safetensors
-runs/stage-8.safetensors: runs/stage-7.safetensors
-runs/stage-6.safetensors runs/stage-7.safetensors runs/stage-8.safetensors: runs/base-4.safetensors | $(SECOND_TEACHER)
-	$(HALF) --start $(filter runs/stage-%,$^) $(if $(filter %-8.safetensors,$@),--seed 20260101) $(LAST_STEPS)
-	$(AVERAGE)
-
-# Then taught by what it became, and by what was read in unlabelled images, of which stage 10 sees more.
-runs/stage-9.safetensors: runs/stage-8.safetensors
-runs/stage-10.safetensors: runs/stage-9.safetensors
-runs/stage-9.safetensors runs/stage-10.safetensors: runs/base-5.safetensors $(READ) | $(SECOND_TEACHER)
-	$(FIT) --bystanders --start $(filter runs/stage-%,$^) --teacher runs/base-5.safetensors --seed 20261130 \
-	  $(TAUGHT_AND_READ) $(if $(filter %-10.safetensors,$@),unlabelled-pnet:3) $(LAST_STEPS)
-	$(AVERAGE)
-
-runs/mixed.safetensors: runs/stage-10.safetensors runs/stage-8.safetensors
-	$(HALF_WAY)
 
 # The large network starts from InstanSeg's; the shipped one tells it what it knows of classes.
 SHIPPED := nucleus_app/weights/base.safetensors
-runs/large-1.safetensors: | setup-dev $(SECOND_TEACHER)
+runs/large-first.safetensors: runs/%-first.safetensors: | setup-dev $(SECOND_TEACHER)
 	$(FIT) --size large --pretrained $(SECOND_TEACHER) --teacher $(SHIPPED) --mentor $(SHIPPED) --mentor-share 0.25 \
-	  --mentor-open-weight 0.25 $(TAUGHT_ON) --learning-rate 8e-4 --steps 1100 --evaluate-every 275 --out $@.part
+	  --mentor-open-weight 0.25 $(WIDER) --unlabelled $(UNLABELLED) --learning-rate 8e-4 --steps 1100 --evaluate-every 275 --out $@.part
 	mv $@.part $@
+
+runs/large.safetensors: runs/%.safetensors: runs/%-first.safetensors
+	$(CALIBRATE)
 
 setup: .venv/.runtime .venv/.prepared $(OPENSEADRAGON)
 setup-dev: .venv/.development .venv/.prepared $(OPENSEADRAGON)

@@ -137,6 +137,11 @@ def _parser() -> argparse.ArgumentParser:
     judge_parser.add_argument("--cases", nargs="*", default=[], metavar="CASE", help="these cases only (default: all)")
     judge_parser.add_argument("--restained", type=int, default=0, metavar="N", help="N copies as of other labs instead")
     judge_parser.set_defaults(run=_judge)
+    compare = commands.add_parser("compare", help="print what a version says of what a person read, image by image")
+    compare.add_argument("weights", type=Path)
+    compare.add_argument("--readings", type=Path, required=True, metavar="FILE")
+    compare.add_argument("--unlabelled", nargs="+", required=True, metavar="FILE:MPP", help="the images that were read")
+    compare.set_defaults(run=_compare)
     return parser
 
 
@@ -269,6 +274,15 @@ def _judge(options: argparse.Namespace) -> None:
         images = restain_images(images, predictor.version.config.mpp, options.restained)
     for name, line in judge(predictor, images).items():
         _print_line({"set": name} | line)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    predictor = Predictor.open(load_version(options.weights))
+    readings = read_readings(options.readings)
+    for file in map(UnlabelledFile.parse, options.unlabelled):
+        if reading := readings.get(file.path.stem):
+            found = predictor.find(file.read(), file.mpp)
+            _print_line({"read": file.path.stem} | reading.compare(found, file.mpp))
 
 
 def _make_network(options: argparse.Namespace) -> KiNet:

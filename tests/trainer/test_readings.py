@@ -11,6 +11,7 @@ from PIL import Image
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.kinet.preprocess import Scaling
 from trainer.base.readings import Reading, read_readings
 from trainer.base.teacher import Teacher
 from trainer.base.teaching_set import UnlabelledFile, assemble
@@ -19,6 +20,7 @@ from trainer.learning.policy import TrainPolicy
 
 READINGS = Path("trainer/base/readings.json")
 TAUGHT = round(0.75 * 255)
+WHOLE = Scaling(1.0, 1.0)
 
 
 def made_by_a_teacher(*xy: tuple[int, int]) -> TrainingImage:
@@ -38,7 +40,7 @@ def told(image: TrainingImage) -> set[tuple[int, int, int]]:
 
 def test_a_nucleus_that_was_read_takes_the_place_of_the_teachers() -> None:
     image = made_by_a_teacher((50, 50), (80, 50))
-    read = Reading.parse({"other": [[53, 50], [50, 150]], "positive": [[120, 50]]}).correct(image, 1.0, 0.5, 0.75)
+    read = Reading.parse({"other": [[53, 50], [50, 150]], "positive": [[120, 50]]}).correct(image, WHOLE, 0.5, 0.75)
     other, positive, negative = NucleusClass.OTHER, NucleusClass.POSITIVE, NucleusClass.NEGATIVE
     assert told(read) == {(53, 50, other), (50, 150, other), (120, 50, positive), (80, 50, negative)}
     assert read.weight[150, 50] == TAUGHT
@@ -51,7 +53,7 @@ def test_boxes_hold_exactly_what_was_read_or_teach_nothing() -> None:
     reading = Reading.parse(
         {"negative": [[40, 120]], "unsure": [[60, 120]], "exact": [[20, 20, 80, 140]], "left_out": [[0, 0, 200, 200]]}
     )
-    read = reading.correct(image, 1.0, 0.5, 0.75)
+    read = reading.correct(image, WHOLE, 0.5, 0.75)
     assert told(read) == {(40, 120, NucleusClass.NEGATIVE), (220, 50, NucleusClass.NEGATIVE)}
     assert read.weight[50, 50] == read.weight[130, 30] == TAUGHT
     assert read.weight[120, 62] == read.weight[50, 150] == read.weight[10, 10] == 0
@@ -61,10 +63,30 @@ def test_boxes_hold_exactly_what_was_read_or_teach_nothing() -> None:
 
 def test_a_reading_is_in_pixels_of_its_image() -> None:
     image = made_by_a_teacher((50, 50))
-    read = Reading.parse({"other": [[100, 100]], "left_out": [[400, 0, 600, 100]]}).correct(image, 0.5, 0.5, 0.75)
+    read = Reading.parse({"other": [[100, 100]], "left_out": [[400, 0, 600, 100]]}).correct(
+        image, Scaling(0.5, 0.5), 0.5, 0.75
+    )
     assert told(read) == {(50, 50, NucleusClass.OTHER)}
     assert read.weight[25, 250] == 0
     assert read.weight[25, 190] == TAUGHT
+
+
+def test_what_is_no_nucleus_is_taught_to_be_none() -> None:
+    image = made_by_a_teacher((50, 50), (80, 50))
+    read = Reading.parse({"absent": [[52, 50], [50, 150]]}).correct(image, WHOLE, 0.5, 0.75)
+    assert told(read) == {(80, 50, NucleusClass.NEGATIVE)}
+    assert read.absent.tolist() == [[52, 50], [50, 150]]
+    assert read.weight[50, 52] == read.weight[150, 50] == TAUGHT
+    assert read.region[50, 52] == UNKNOWN
+
+
+def test_a_network_is_compared_with_what_was_read() -> None:
+    reading = Reading.parse({"positive": [[10, 10], [50, 10]], "other": [[90, 10]], "absent": [[10, 90], [50, 90]]})
+    found = Nuclei.from_arrays([[13, 10], [50, 12], [50, 92]], [NucleusClass.POSITIVE, NucleusClass.OTHER, 1])
+    said = reading.compare(found, 0.5)
+    assert said["positive"] == {"read": 2, "positive": 1, "negative": 0, "other": 1, "missed": 0}
+    assert said["other"] == {"read": 1, "positive": 0, "negative": 0, "other": 0, "missed": 1}
+    assert said["absent"] == {"read": 2, "marked": 1}
 
 
 def test_what_is_shipped_can_be_read() -> None:

@@ -76,10 +76,10 @@ def assemble(
         ]
     if teacher is not None:
         for file in unlabelled:
-            scaled, _ = scale_image(file.read(), file.mpp, config.mpp)
+            scaled, scaling = scale_image(file.read(), file.mpp, config.mpp)
             image = teacher.label(f"{UNLABELLED}-{file.path.stem}", scaled, policy.unlabelled_weight)
             if reading := readings.get(file.path.stem):
-                image = reading.correct(image, file.mpp / config.mpp, config.mpp, policy.unlabelled_weight)
+                image = reading.correct(image, scaling, config.mpp, policy.unlabelled_weight)
             prepared.append(image)
     if auxiliary is not None:
         rng = np.random.default_rng(policy.seed)
