@@ -62,7 +62,7 @@ leave-one-out: $(patsubst %,runs/without-%.json,breast ginet glioma pnet) ## tra
 LEFT_OUT = $(*:without-%=%)
 LEARNED = --data $(filter-out %ki67_$(LEFT_OUT),$(SETS)) --validation $(filter-out $(LEFT_OUT)_%,$(VALIDATION))
 FIT = $(BIN)/python -m trainer fit $(LEARNED) $(RECIPE)
-FIRST_STEPS = $(if $(filter base,$*),4000,1500)
+FIRST_STEPS = $(if $(filter base,$*),3500,1500)
 NETWORKS := base without-breast without-ginet without-glioma without-pnet
 .SECONDARY:
 

@@ -67,6 +67,16 @@ def test_the_nucleus_loss_is_equation_2_over_supervised_pixels() -> None:
     assert float(nucleus_loss(predicted, truth, absent, weight, 5.0, 0.02)) == pytest.approx(expected)
 
 
+def test_the_same_doubt_weighs_the_same_in_sparse_and_in_dense_tissue() -> None:
+    truth = torch.zeros(2, 3, 4, 4)
+    truth[1, 1, 1:] = 0.8
+    predicted = truth.clone().requires_grad_()
+    with torch.no_grad():
+        predicted[:, 1, 0, 0] = 0.3
+    nucleus_loss(predicted, truth, torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4), 5.0, 0.02).backward()
+    assert float(predicted.grad[0, 1, 0, 0]) == pytest.approx(float(predicted.grad[1, 1, 0, 0])) != 0
+
+
 def test_where_there_is_known_to_be_no_nucleus_weighs_as_much_as_a_nucleus() -> None:
     nothing, here = torch.zeros(1, 3, 1, 2), torch.tensor([1.0, 0.0]).reshape(1, 1, 1, 2)
     wrong, weight = torch.full((1, 3, 1, 2), 0.4), torch.ones(1, 1, 1, 2)

@@ -30,10 +30,10 @@ def nucleus_loss(
 
     ``predicted``, ``truth`` (B, 3, H, W); ``absent`` a (B, 1, H, W): where it is known that there is no nucleus that weighs as
     much as one; ``weight`` (B, 1, H, W), 0 where nuclei are unlabelled. An image without labelled nuclei (y = ∅ in Eq. 5) has
-    weight 0 everywhere and adds nothing.
+    weight 0 everywhere and adds nothing. ȳ is the mean of a class over the batch, not over each image as in the paper: else what is
+    in doubt is a nucleus in sparse tissue and none in dense one.
     """
-    supervised = weight.sum(dim=(2, 3), keepdim=True).clamp(min=1)
-    mean = (truth * weight).sum(dim=(2, 3), keepdim=True) / supervised
+    mean = (truth * weight).sum(dim=(0, 2, 3), keepdim=True) / weight.sum().clamp(min=1)
     emphasis = torch.maximum(truth, absent) + lambda_ * mean + background
     error = 0.5 * emphasis * (predicted - truth) ** 2 * weight
     return error.sum() / weight.sum().clamp(min=1)

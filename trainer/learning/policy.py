@@ -17,7 +17,7 @@ class TrainPolicy:
     learning_rate: float = 1.5e-3
     weight_decay: float = 1e-4
     lambda_: float = 5.0
-    """λ of Eq. 2: weight of an image's mean proximity in every pixel's weight."""
+    """λ of Eq. 2: weight of the batch's mean proximity, by class, in every pixel's weight."""
     background_weight: float = 0.02
     """Floor of a pixel's weight. Eq. 2 alone gives none to a class without nuclei in the crop."""
     eta: float = 1e-3
