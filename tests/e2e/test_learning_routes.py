@@ -76,7 +76,7 @@ def test_a_signed_case_is_learned_from_and_going_back_is_one_click(
     bench: Bench, page: Page, app: RunningApp, store: Workplace, lessons: Lessons, image: int
 ) -> None:
     learning = open_learning(page)
-    assert read_lead(page).startswith("base-6 is in service.")
+    assert read_lead(page).startswith("base-7 is in service.")
     expect(learning).to_contain_text("Sign off cases with corrections: the network learns from them.")
     sign(app, image)
     expect(learning).to_contain_text("1 of 8 newly signed fields until the next lesson.", timeout=20_000)
@@ -107,8 +107,8 @@ def test_a_signed_case_is_learned_from_and_going_back_is_one_click(
     versions = learning.get_by_role("region", name="Versions")
     expect(versions.locator("[aria-current=true]")).to_contain_text("put in service by the judge")
 
-    put_in_service(page, "base-6", "A. N.")
-    assert read_lead(page).startswith("base-6 has been in service since 20")
+    put_in_service(page, "base-7", "A. N.")
+    assert read_lead(page).startswith("base-7 has been in service since 20")
     expect(versions.locator("[aria-current=true]")).to_contain_text("put in service by A. N.")
     with session_scope(store.engine) as session:
         assert [row.actor for row in list_activations(session)] == ["A. N.", "trainer"]
