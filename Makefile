@@ -82,9 +82,13 @@ $(NETWORKS:%=runs/%-read.safetensors): runs/%-read.safetensors: runs/%-taught.sa
 	$(TAUGHT) --unlabelled $(UNLABELLED) $(READ_IMAGES) --readings $(READ)
 	$(AVERAGE)
 
+# Part of the way back to what was before the readings: it forgets less of black nuclei, and calls less tumour of other labs non-tumour.
+$(NETWORKS:%=runs/%-mixed.safetensors): runs/%-mixed.safetensors: runs/%-read.safetensors runs/%-taught.safetensors
+	$(BIN)/python -m trainer average $^ --shares 0.6 0.4 --out $@
+
 NAME = $(if $(filter base,$*),base-7,$*)
 CALIBRATE = $(BIN)/python -m trainer calibrate $< $(LEARNED) --unlabelled $(UNLABELLED) --name $(NAME) --out $@
-$(NETWORKS:%=runs/%.safetensors): runs/%.safetensors: runs/%-read.safetensors
+$(NETWORKS:%=runs/%.safetensors): runs/%.safetensors: runs/%-mixed.safetensors
 	$(CALIBRATE)
 
 runs/base.json: JUDGED = $(SETS) --cases $(VALIDATION)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,5 @@ class Confidence:
 
     def of(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Probabilities (N,) of proximities (N,)."""
-        probability: NDArray[np.float32] = (1 / (1 + np.exp(-(self.slope * scores + self.intercept)))).astype(
-            np.float32
-        )
+        probability: NDArray[np.float32] = expit(self.slope * scores + self.intercept).astype(np.float32)
         return probability

@@ -14,10 +14,10 @@ from nucleus_app.kinet.predictor import Predictor
 def test_a_known_field_gives_the_known_counts(shipped: Predictor) -> None:
     field = draw_field(FieldRecipe(width_px=512, height_px=512), np.random.default_rng(2019))
     agreement = compare_nuclei("golden", field.nuclei, shipped.find(field.rgb, field.mpp), 6 / field.mpp)
-    assert agreement.detection == Tally(tp=656, fp=0, fn=9)
-    assert agreement.of_class(NucleusClass.POSITIVE) == Tally(tp=106, fp=0, fn=0)
-    assert agreement.of_class(NucleusClass.NEGATIVE) == Tally(tp=466, fp=2, fn=1)
-    assert agreement.of_class(NucleusClass.OTHER) == Tally(tp=82, fp=0, fn=10)
+    assert agreement.detection == Tally(tp=653, fp=0, fn=12)
+    assert agreement.of_class(NucleusClass.POSITIVE) == Tally(tp=105, fp=0, fn=1)
+    assert agreement.of_class(NucleusClass.NEGATIVE) == Tally(tp=465, fp=2, fn=2)
+    assert agreement.of_class(NucleusClass.OTHER) == Tally(tp=81, fp=0, fn=11)
 
 
 @pytest.mark.parametrize(("haematoxylin", "dab", "stray"), [(2, 5, (0.15, 0.15, 0.25)), (1.6, 8, (0.15, 0.15, 0.25))])
