@@ -27,6 +27,7 @@ def test_openvino_and_torch_find_the_same_nuclei(shipped: Predictor, field: Labe
     with_torch = Predictor(shipped.version, open_backend(shipped.version, TORCH_CPU, None))
     fast, slow = shipped.find(field.rgb, field.mpp), with_torch.find(field.rgb, field.mpp)
     assert len(fast) == len(slow) > 100
+    fast, slow = (nuclei.select(np.argsort(nuclei.xy[:, 0])) for nuclei in (fast, slow))  # two may be equally sure
     assert np.abs(fast.xy - slow.xy).max() < 0.01
     assert np.array_equal(fast.classes, slow.classes)
     assert np.abs(fast.scores - slow.scores).max() < 1e-3
