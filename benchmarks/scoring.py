@@ -26,6 +26,7 @@ from benchmarks.machine import name_machine
 from benchmarks.peers import Detector, open_peers
 from nucleus_app.domain.agreement import Agreement, compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.domain.matching import MATCH_UM
 from nucleus_app.imaging.dataset import list_dataset, read_labelled
 from nucleus_app.imaging.reader import read_image
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
@@ -39,7 +40,6 @@ from nucleus_app.services.scoring import load_predictor, score_image
 from nucleus_app.settings import Settings
 
 MATRIX = 2048
-MATCH_UM = 6.0
 VALIDATION = ("breast_03", "breast_08", "breast_13", "breast_18", "breast_23", "breast_28", "ginet_6", "glioma_p3")
 OURS = "KiNet (ours)"
 

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.domain.matching import MATCH_UM
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version, write_version
@@ -37,7 +38,7 @@ from trainer.judging.judge import judge, restain_images
 from trainer.learning.average import average_versions
 from trainer.learning.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
 from trainer.learning.dataset import hash_images, split_by_case
-from trainer.learning.loop import MATCH_RADIUS_UM, fit
+from trainer.learning.loop import fit
 from trainer.learning.mentor import Mentor
 from trainer.learning.policy import TrainPolicy
 from trainer.learning.tune_policy import parse_policy
@@ -230,7 +231,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     version = replace(loaded, thresholds=Thresholds(loaded.thresholds.per_class))  # peaks as they are found today
     predictor = Predictor.open(version)
     training, validation = split_by_case(read_datasets(options.data), options.validation)
-    radius = radius_in_um(MATCH_RADIUS_UM)
+    radius = radius_in_um(MATCH_UM)
     thresholds = calibrate_thresholds(predictor, validation, radius)
     predictor = predictor.with_thresholds(thresholds.per_class)
     scores, right = judge_nuclei(predictor, validation, radius)

@@ -47,7 +47,7 @@ from trainer.judging.remembered import Finder, Lazy, Remembered
 from trainer.learning.finetune import finetune
 from trainer.learning.team import Team
 from trainer.learning.tune_policy import hide_paths, parse_policy, policy_for
-from trainer.weights import Weights, name_next, parse_instant
+from trainer.weights import Weights, name_next
 
 logger = logging.getLogger(__name__)
 SEE_LOG = "The log of the trainer has the details."
@@ -166,7 +166,8 @@ class Runner:
             summary["left_out"] = {side.value: n for side, n in left_out.items()}
         if not any(statement.split is Split.TRAIN for statement in statements):
             with bench.writing() as session:
-                made = {"summary": summary, "last_sign_off": newest, "error": NOTHING}
+                error = f"{NOTHING} {say_lost(lost)}" if lost else NOTHING
+                made = {"summary": summary, "last_sign_off": newest, "error": error}
                 return self._advance(session, run, RunState.NOTHING, **made)
         start = bench.weights.load(active.sha256) if active else self._keep_base()
         taught = summary[Split.TRAIN.value]
@@ -188,7 +189,7 @@ class Runner:
         content = self._bench.weights.base_path.read_bytes()
         self._bench.blobs.put(content)
         with self._bench.writing() as session:
-            made = parse_instant(base.provenance.created) or _now()
+            made = base.provenance.made
             add_version(session, StoredVersion(base.sha256, base.name[:100], None, None, made, len(content), {}))
         return base
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from db.blobs import BlobStore
@@ -56,12 +55,3 @@ def name_next(names: Iterable[str]) -> str:
     """``lab-1``, ``lab-2`` …: one more than any name of that form so far."""
     numbers = [int(found[1]) for name in names if (found := re.fullmatch(rf"{PREFIX}(\d+)", name))]
     return f"{PREFIX}{max(numbers, default=0) + 1}"
-
-
-def parse_instant(text: str) -> datetime | None:
-    """When weights were made, as their file says it; None where it does not."""
-    try:
-        made = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return made if made.tzinfo else made.replace(tzinfo=UTC)

@@ -12,6 +12,8 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 Points = NDArray[np.float32]
+MATCH_UM = 6.0
+"""As far from a nucleus a mark counts as that nucleus, wherever versions are chosen or judged: a nucleus's width."""
 
 
 @dataclass(frozen=True, slots=True)

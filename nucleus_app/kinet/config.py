@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from nucleus_app.domain.confidence import Confidence
@@ -119,6 +120,15 @@ class Provenance:
     trained_on: tuple[str, ...] = ()
     created: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def made(self) -> datetime:
+        """When, with time zone; now where ``created`` does not say it."""
+        try:
+            made = datetime.fromisoformat(self.created)
+        except ValueError:
+            return datetime.now(UTC)
+        return made if made.tzinfo else made.replace(tzinfo=UTC)
 
 
 def to_mapping(value: KiNetConfig | Thresholds | Confidence | ScaleGuess | Provenance) -> dict[str, Any]:

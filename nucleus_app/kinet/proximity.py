@@ -15,12 +15,16 @@ BETWEEN = 9
 
 
 def encode_points(
-    xy: NDArray[np.float32], classes: NDArray[np.uint8], shape: tuple[int, int], config: KiNetConfig
+    xy: NDArray[np.float32],
+    classes: NDArray[np.uint8],
+    shape: tuple[int, int],
+    config: KiNetConfig,
+    n_classes: int = N_CLASSES,
 ) -> Maps:
-    """Proximity maps (3, H, W) in 0..1: (exp(α(1 - D/d)) - 1) / (exp(α) - 1) within d of a nucleus, else 0 (Eq. 1)."""
+    """Proximity maps (``n_classes``, H, W) in 0..1: (exp(α(1 - D/d)) - 1) / (exp(α) - 1) within d of a nucleus, else 0 (Eq. 1)."""
     height, width = shape
     d, decay = config.proximity_radius_px, config.proximity_decay
-    maps = np.zeros((N_CLASSES, height, width), np.float32)
+    maps = np.zeros((n_classes, height, width), np.float32)
     reach = int(np.ceil(d)) + 1
     for (x, y), kind in zip(xy.tolist(), classes.tolist(), strict=True):
         x0, x1 = max(0, int(x) - reach), min(width, int(x) + reach + 1)

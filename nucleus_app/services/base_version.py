@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 
 from db.engine import full_disk_as_error, session_scope
 from db.versions import StoredVersion, add_version
@@ -61,15 +60,4 @@ class BaseFinder:
 
 
 def describe_base(base: Version, size_bytes: int) -> StoredVersion:
-    return StoredVersion(
-        base.sha256, base.name[:100], None, None, _parse_instant(base.provenance.created), size_bytes, {}
-    )
-
-
-def _parse_instant(text: str) -> datetime:
-    """When weights were made, as their file says it; this moment where it does not."""
-    try:
-        made = datetime.fromisoformat(text)
-    except ValueError:
-        return datetime.now(UTC)
-    return made if made.tzinfo else made.replace(tzinfo=UTC)
+    return StoredVersion(base.sha256, base.name[:100], None, None, base.provenance.made, size_bytes, {})

@@ -21,7 +21,7 @@ OVER = {
     RunState.PROMOTED: "Put in service.",
     RunState.REJECTED: "Not put in service.",
     RunState.UNDECIDED: "Not enough evidence to put it in service.",
-    RunState.NOTHING: "There was nothing to learn from: no signed case that trains has a correction or a painted area.",
+    RunState.NOTHING: "There was nothing to learn from.",
     RunState.FAILED: "Failed. The log of the trainer has the details.",
     RunState.CANCELLED: "Cancelled before it was done.",
 }
@@ -34,6 +34,8 @@ def say_run(run: StoredRun) -> str:
         return run.verdict.sentence
     if run.state is RunState.FAILED and run.error:
         return f"Failed: {run.error}"
+    if run.state is RunState.NOTHING and run.error:
+        return run.error
     if run.state.is_open:
         return CANCELLING if run.is_cancelled else UNDER_WAY[run.state]
     return OVER[run.state]

@@ -1,4 +1,4 @@
-"""Networks that start from published weights, here from files of the same shape, or from a network of another size."""
+"""Networks that start from published weights, here from files of the same shape."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from nucleus_app.errors import CheckpointError
-from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
-from nucleus_app.kinet.config import HALF, LARGE, PAPER
-from nucleus_app.kinet.network import KiNet, restore_network
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS
+from nucleus_app.kinet.config import HALF, LARGE
+from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.unet import UNetContraction, UNetExpansion
 from trainer.base.pretrained import BRIGHTEST, DARKEST, start_network
 
@@ -91,21 +91,14 @@ def test_a_file_that_is_no_such_network_is_refused(tmp_path: Path) -> None:
         start_network(LARGE, path)
 
 
+def test_a_file_without_weights_of_an_encoder_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "other.pth"
+    path.write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match=r"other\.pth holds no weights of an encoder"):
+        start_network(HALF, path)
+    with pytest.raises(CheckpointError, match="the encoder's"):  # of another network
+        start_network(HALF, SHIPPED_WEIGHTS)
+
+
 def test_without_a_file_it_starts_anew() -> None:
     assert isinstance(start_network(LARGE, None), KiNet)
-
-
-def test_a_network_of_half_resolution_starts_with_what_the_shipped_one_sees() -> None:
-    shipped = restore_network(load_version(SHIPPED_WEIGHTS))
-    grafted = start_network(HALF, SHIPPED_WEIGHTS).eval()
-    image = torch.rand(1, 3, 96, 64) * 2 - 1
-    with torch.no_grad():
-        theirs, ours = shipped.contraction(image), grafted.contraction(image)
-        deepest = [n.expansion(f[-1], f[-2::-1])[0] for n, f in ((shipped, theirs), (grafted, ours))]
-    assert all(torch.equal(a, b) for a, b in zip(theirs, ours, strict=True))
-    assert torch.equal(*deepest)  # the one level of the expansion that is as wide
-
-
-def test_a_network_with_another_contraction_is_no_start() -> None:
-    with pytest.raises(CheckpointError, match="another contraction"):
-        start_network(PAPER, SHIPPED_WEIGHTS)

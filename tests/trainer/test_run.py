@@ -20,6 +20,7 @@ from nucleus_app.domain.scale import PixelSize
 from nucleus_app.domain.split import Split
 from nucleus_app.errors import CheckpointError, StorageFull, TrainingDiverged
 from nucleus_app.kinet.checkpoint import Version, load_version
+from nucleus_app.services.training_words import say_run
 from nucleus_app.services.workplace import Workplace
 from tests.trainer.lessons import NOW, NewCase, add_case, add_drawn_cases
 from tests.trainer.posts import PROMOTION, QUICK, FakeTuning, ask_for_run, events_of, make_bench, run_of, watch_once
@@ -230,6 +231,20 @@ def test_one_image_whose_pixels_are_lost_costs_that_image_alone(
     notes = [event["text"] for event in events_of(workplace) if event["event"] == "note"]
     assert any(f"image {lost.image}, whose pixels are missing" in text for text in notes)
     assert run.state is RunState.UNDECIDED
+
+
+def test_when_all_pixels_are_lost_the_run_names_the_images(workplace: Workplace, bench: Bench, tuned: Tuned) -> None:
+    tuned()
+    with session_scope(workplace.engine) as session:
+        training = [statement for statement in gather(session) if statement.split is Split.TRAIN]
+    for lost in training:
+        (workplace.settings.data_dir / "blobs" / lost.blob[:2] / lost.blob).unlink(missing_ok=True)
+    ask_for_run(workplace)
+    watch_once(bench)
+    run = run_of(workplace)
+    assert run.state is RunState.NOTHING
+    assert all(str(lost.image) in say_run(run) for lost in training)
+    assert "Restore them from a backup" in say_run(run)
 
 
 class FullStore(BlobStore):

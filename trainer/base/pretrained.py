@@ -1,15 +1,14 @@
-"""Networks that start from other weights: an ImageNet encoder, InstanSeg's U-Net (Apache-2.0 both), or a KiNet of another size."""
+"""Networks that start from other weights: an ImageNet encoder, or InstanSeg's U-Net (Apache-2.0 both)."""
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from nucleus_app.errors import CheckpointError
-from nucleus_app.kinet.checkpoint import Version, load_version
 from nucleus_app.kinet.config import UNET, KiNetConfig
 from nucleus_app.kinet.contraction import load_by_order
 from nucleus_app.kinet.network import KiNet
@@ -21,13 +20,11 @@ it stretches every image. Ours are never stretched, so this becomes part of the 
 
 
 def start_network(config: KiNetConfig, pretrained: Path | None) -> KiNet:
-    """An untrained network, with the weights of ``pretrained`` wherever it has some that fit. Raises CheckpointError."""
+    """An untrained network, with the weights of ``pretrained`` where they belong. Raises CheckpointError."""
     if pretrained is None:
         return KiNet(config)
-    if pretrained.suffix == ".safetensors":
-        return _start_from_kinet(config, load_version(pretrained))
     if config.contraction != UNET:
-        return KiNet(config, pretrained=torch.load(pretrained, map_location="cpu", weights_only=True))
+        return KiNet(config, pretrained=_read_encoder(pretrained))
     network = KiNet(config)
     state = _read_torchscript(pretrained)
     contraction = {name: value for name, value in state.items() if name.startswith("encoder.")}
@@ -40,20 +37,12 @@ def start_network(config: KiNetConfig, pretrained: Path | None) -> KiNet:
     return network
 
 
-def _start_from_kinet(config: KiNetConfig, version: Version) -> KiNet:
-    """What both have of one name and shape is taken over: of another size the contraction, and levels of one width."""
-    network = KiNet(config)
-    own = network.state_dict()
-    fitting = {
-        k: torch.from_numpy(np.array(v)) for k, v in version.state.items() if k in own and v.shape == own[k].shape
-    }
-    contraction = {name for name in own if name.startswith("contraction.")}
-    if not contraction <= fitting.keys():
-        raise CheckpointError(
-            f"{version.name} has another contraction ({version.config.contraction}) than {config.contraction}."
-        )
-    network.load_state_dict(fitting, strict=False)
-    return network
+def _read_encoder(path: Path) -> dict[str, Tensor]:
+    try:
+        weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, OSError, EOFError) as error:
+        raise CheckpointError(f"{path} holds no weights of an encoder (.pth): {error}") from error
+    return weights
 
 
 def _read_torchscript(path: Path) -> dict[str, Tensor]:

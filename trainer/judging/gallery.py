@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_app.domain.learning import Change
-from nucleus_app.domain.matching import match_points
+from nucleus_app.domain.matching import MATCH_UM, match_points
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
-from trainer.judging.resampling import MATCH_UM, Judged, Pairing
+from trainer.judging.resampling import Judged, Pairing
 
 SHOWN = 24
 """Of each kind."""

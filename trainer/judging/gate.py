@@ -13,13 +13,12 @@ import numpy as np
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.learning import Comparison, Difference, RunState, Verdict
-from nucleus_app.domain.matching import match_points
+from nucleus_app.domain.matching import MATCH_UM, match_points
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from trainer.judging.gallery import pick_changes
 from trainer.judging.regression import Regression
 from trainer.judging.remembered import Finder
 from trainer.judging.resampling import (
-    MATCH_UM,
     TRUTH,
     Differences,
     Judged,

@@ -12,13 +12,14 @@ import torch
 
 from nucleus_app.domain.agreement import Agreement, compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.domain.matching import MATCH_UM
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import scale_image
 from trainer.learning.augment import restain
 from trainer.learning.calibrate import GRID, per_class
 from trainer.learning.dataset import measure_stains
 
-MATCH_UM, WIDE_UM, NARROW_UM = 6.0, 8.0, 4.0
+WIDE_UM, NARROW_UM = 8.0, 4.0
 LARGEST_TO_RESTAIN_MPX = 1.5
 SEED = 7
 

@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.learning import Difference
-from nucleus_app.domain.matching import match_points
+from nucleus_app.domain.matching import MATCH_UM, match_points
 from nucleus_app.domain.nuclei import N_CLASSES, Nuclei, NucleusClass
 
 Sums = NDArray[np.float64]
 
-MATCH_UM = 6.0
 DOUBT_UM = 4.0
 """What is found this near a doubtful place, and pairs with no nucleus, is neither right nor wrong."""
 SQUARE_UM = 100.0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from nucleus_app.domain.nuclei import N_CLASSES, Nuclei
+from nucleus_app.domain.nuclei import N_CLASSES
 from nucleus_app.imaging.stain import stain_matrix
 from nucleus_app.kinet.config import KiNetConfig
 from nucleus_app.kinet.proximity import encode_points
@@ -120,47 +120,46 @@ def draw_batch(
     half = math.ceil(size * _MARGIN / 2)
     axis = np.arange(size, dtype=np.float32) - (size - 1) / 2
     lattice = np.stack(np.meshgrid(axis, axis), axis=-1)
-    windows, grids, proximities, absences = [], [], [], []
+    windows, grids, proximities = [], [], []
     for image in images:
-        centre = _draw_centre(image, size, rng)
+        xy, kinds = _places_of(image)
+        centre = _draw_centre(image.rgb.shape, xy, kinds, size, rng)
         warp = random_warp(size, rng, variety.scale)
         windows.append(_cut_window(image, centre, half))
         # Pixel q of a window of 2·half pixels lies at (q + 0.5) / half - 1 of grid_sample's scale.
         grids.append((lattice @ warp.linear.T + warp.bend + 0.5) / half)
-        proximities.append(_encode(image.nuclei, warp, centre, half, size, config))
-        absent = Nuclei.from_arrays(image.absent, np.zeros(len(image.absent)))
-        absences.append(_encode(absent, warp, centre, half, size, config)[:1])
+        near = np.all(np.abs(xy - centre) < half, axis=1)
+        landed = warp.crop_points(xy[near] - centre.astype(np.float32))
+        proximities.append(encode_points(landed, kinds[near], (size, size), config, N_CLASSES + 1))
     grid = torch.from_numpy(np.stack(grids).astype(np.float32))
     window = torch.from_numpy(np.stack(windows)).permute(0, 3, 1, 2).float()
     rgb = F.grid_sample(window[:, :3], grid, mode="bilinear", padding_mode="border", align_corners=False)
     codes = F.grid_sample(window[:, 3:], grid, mode="nearest", padding_mode="zeros", align_corners=False)
+    proximity = torch.from_numpy(np.stack(proximities))
     return Batch(
         restain(rgb, torch.from_numpy(np.stack([image.stains for image in images])), rng, variety),
-        torch.from_numpy(np.stack(proximities)),
+        proximity[:, :N_CLASSES],
         codes[:, :1] / 255,
         codes[:, 1].long(),
         rgb / 127.5 - 1,
-        torch.from_numpy(np.stack(absences)),
+        proximity[:, N_CLASSES:],
     )
 
 
-def _encode(
-    nuclei: Nuclei, warp: Warp, centre: NDArray[np.int64], half: int, size: int, config: KiNetConfig
-) -> NDArray[np.float32]:
-    near = nuclei.select(np.all(np.abs(nuclei.xy - centre) < half, axis=1))
-    return encode_points(warp.crop_points(near.xy - centre.astype(np.float32)), near.classes, (size, size), config)
+def _places_of(image: TrainingImage) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """What was said, (N, 2) and (N,): nuclei by class, and what is none as one class more."""
+    none = np.full(len(image.absent), N_CLASSES, np.uint8)
+    return np.concatenate([image.nuclei.xy, image.absent]), np.concatenate([image.nuclei.classes, none])
 
 
-def _draw_centre(image: TrainingImage, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Mostly near a nucleus or what is none, so that crops are not mostly glass; a class, and what is none, is drawn by the root of
-    how many there are.
-    """
-    height, width = image.rgb.shape[:2]
-    places = np.concatenate([image.nuclei.xy, image.absent])
-    if len(places) and rng.random() < 0.85:
-        kinds = np.concatenate([image.nuclei.classes, np.full(len(image.absent), N_CLASSES)])
+def _draw_centre(
+    shape: tuple[int, ...], xy: NDArray[np.float32], kinds: NDArray[np.uint8], size: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Mostly near a nucleus or what is none, so that crops are not mostly glass; a kind is drawn by the root of how many there are."""
+    height, width = shape[:2]
+    if len(xy) and rng.random() < 0.85:
         shares = np.bincount(kinds)[kinds] ** -0.5
-        middle = places[rng.choice(len(places), p=shares / shares.sum())] + rng.uniform(-size / 3, size / 3, 2)
+        middle = xy[rng.choice(len(xy), p=shares / shares.sum())] + rng.uniform(-size / 3, size / 3, 2)
     else:
         middle = rng.uniform(0, 1, 2) * (width, height)
     centre: NDArray[np.int64] = np.rint(np.clip(middle, 0, (width - 1, height - 1))).astype(np.int64)

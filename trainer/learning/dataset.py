@@ -158,11 +158,11 @@ def resize_codes(codes: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np
 
 
 def hash_images(images: Iterable[TrainingImage]) -> str:
-    """SHA-256 over all that is taught: pixels, nuclei, weights and regions, in order."""
+    """SHA-256 over all that is taught: pixels, nuclei, what is none, weights and regions, in order."""
     digest = hashlib.sha256()
     for image in images:
         digest.update(image.name.encode())
-        for array in (image.rgb, image.nuclei.xy, image.nuclei.classes, image.weight, image.region):
+        for array in (image.rgb, image.nuclei.xy, image.nuclei.classes, image.absent, image.weight, image.region):
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.domain.matching import MATCH_UM
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.kinet.checkpoint import Version, load_version, state_of, write_version
 from nucleus_app.kinet.config import Provenance
@@ -31,7 +32,7 @@ from trainer.learning.calibrate import fit_confidence, judge_nuclei
 from trainer.learning.dataset import EXCLUDED, TrainingImage, mask_near
 from trainer.learning.example import Example
 from trainer.learning.lessons import DOUBT_REACH_UM, prepare_lesson
-from trainer.learning.loop import MATCH_RADIUS_UM, Report, Run, mean_losses, sampling_shares, save_state, summarise
+from trainer.learning.loop import Report, Run, mean_losses, sampling_shares, save_state, summarise
 from trainer.learning.mentor import ask
 from trainer.learning.replay import Replay, collect_replay
 from trainer.learning.team import Team
@@ -248,7 +249,7 @@ class _Tuning:
         version = replace(self._blend(), provenance=provenance)
         if _count_nuclei(self.calibrating) < FEWEST_TO_CALIBRATE:
             return version
-        judged = judge_nuclei(self._open(version), self.calibrating, radius_in_um(MATCH_RADIUS_UM))
+        judged = judge_nuclei(self._open(version), self.calibrating, radius_in_um(MATCH_UM))
         return replace(version, confidence=fit_confidence(*judged))
 
     def _blend(self) -> Version:
@@ -271,5 +272,5 @@ class _Tuning:
     def _tell_evaluation(self) -> None:
         if not self.validation:
             return
-        result = evaluate(self._open(self._blend()), self.validation, radius_in_um(MATCH_RADIUS_UM))
+        result = evaluate(self._open(self._blend()), self.validation, radius_in_um(MATCH_UM))
         self.report({"event": "evaluation", "step": self.run.step, **summarise(result)})

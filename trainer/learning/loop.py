@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nucleus_app.domain.labelled import LabelledImage
+from nucleus_app.domain.matching import MATCH_UM
 from nucleus_app.errors import TrainingDiverged
 from nucleus_app.kinet.backends import wrap_network
 from nucleus_app.kinet.checkpoint import Version, load_version, save_version
@@ -34,7 +35,6 @@ from trainer.learning.policy import TrainPolicy
 from trainer.learning.precision import in_bfloat16
 from trainer.learning.team import Team
 
-MATCH_RADIUS_UM = 6.0
 SET_POWER = 0.35
 Report = Callable[[dict[str, Any]], None]
 
@@ -211,7 +211,7 @@ def _evaluate_and_keep(
     run: Run, validation: Sequence[LabelledImage], out: Path, provenance: Provenance
 ) -> dict[str, Any]:
     """Calibrate, evaluate and, when it is the best so far, save the averaged weights."""
-    radius = radius_in_um(MATCH_RADIUS_UM)
+    radius = radius_in_um(MATCH_UM)
     version = Version(run.average.config, Thresholds(), provenance, "", {})
     predictor = Predictor(version, wrap_network(run.average, version.thresholds.smoothing_px, str(run.device)))
     thresholds = calibrate_thresholds(predictor, validation, radius)
