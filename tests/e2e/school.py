@@ -29,14 +29,14 @@ def nobody_signed() -> Answer:
         "run": None,
         "in_service": {
             "sha256": BASE,
-            "name": "base-7",
+            "name": "base-1",
             "since": None,
             "sentence": "It came with this app and has not learned from your cases yet.",
         },
         "versions": [
             {
                 "sha256": BASE,
-                "name": "base-7",
+                "name": "base-1",
                 "parent": None,
                 "created": "2025-09-01T08:00:00+00:00",
                 "run_id": None,
@@ -93,7 +93,7 @@ def after_lessons() -> Answer:
         "sha256": SECOND,
         "name": "lab-2",
         "since": "2025-11-20T14:20:00+00:00",
-        "sentence": "It learned from 412 corrected nuclei in 14 fields of 6 signed cases, on top of base-7.",
+        "sentence": "It learned from 412 corrected nuclei in 14 fields of 6 signed cases, on top of base-1.",
     }
     told["versions"] = [
         {
@@ -167,7 +167,7 @@ def verdict(state: str, gallery: list[list[Any]] | None = None) -> Answer:
     good = state == "promoted"
     return {
         "state": state,
-        "sentence": "On 3 locked cases it gives more nuclei the right class than base-7, and nothing got worse."
+        "sentence": "On 3 locked cases it gives more nuclei the right class than base-1, and nothing got worse."
         if good
         else "It found more positive nuclei but confused lymphocytes with tumour.",
         "reasons": []
@@ -205,7 +205,7 @@ def verdict(state: str, gallery: list[list[Any]] | None = None) -> Answer:
         },
         "lesson_agreement": 0.93,
         "gallery": gallery or [],
-        "effect": "on 3 locked cases it finds 7 % more of the positive nuclei (compared with base-7)" if good else "",
+        "effect": "on 3 locked cases it finds 7 % more of the positive nuclei (compared with base-1)" if good else "",
     }
 
 

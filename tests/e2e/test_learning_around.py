@@ -68,7 +68,7 @@ def test_its_address_opens_it_and_closing_leads_to_the_image(
 ) -> None:
     page.goto(f"{app.url}?image={images[1]}&learning=1")
     learning = learning_of(page)
-    expect(learning.locator(".nv-lead")).to_contain_text("base-7")
+    expect(learning.locator(".nv-lead")).to_contain_text("base-1")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     assert page.url.endswith(f"?image={images[1]}")
@@ -180,7 +180,7 @@ def test_the_keyboard_alone_does_everything(schooled: Bench, page: Page, school:
         if page.evaluate("document.activeElement.closest('.nv-lessons') !== null"):
             break
         assert page.evaluate(FOCUS_INSIDE)
-    assert {"Close", "Learn now", "Put base-7 in service…"} <= set(reached)
+    assert {"Close", "Learn now", "Put base-1 in service…"} <= set(reached)
     page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")

@@ -41,7 +41,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
 
 def test_a_fresh_installation_teaches_what_to_do(schooled: Bench, page: Page) -> None:
     learning = open_learning(page)
-    expect(learning.locator(".nv-lead")).to_contain_text("base-7 is in service. It came with this app")
+    expect(learning.locator(".nv-lead")).to_contain_text("base-1 is in service. It came with this app")
     expect(learning).to_contain_text("Sign off cases with corrections: the network learns from them.")
     expect(learning.get_by_role("button", name="Learn now")).to_have_count(0)  # there is nothing to learn from
     expect(learning.get_by_role("region", name="Versions")).to_contain_text("● in service")
@@ -156,7 +156,7 @@ def test_going_back_to_an_earlier_version_asks_for_a_name(schooled: Bench, page:
     def activate(what: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         if body["reader"] == "nobody":
             return 422, {"detail": "nobody may not do this."}
-        school.training["in_service"] = {"sha256": BASE, "name": "base-7", "since": "2025-11-24T08:00:00+00:00", "sentence": "Put in service by A. N."}  # fmt: skip
+        school.training["in_service"] = {"sha256": BASE, "name": "base-1", "since": "2025-11-24T08:00:00+00:00", "sentence": "Put in service by A. N."}  # fmt: skip
         for version in school.training["versions"]:
             version["is_active"] = version["sha256"] == BASE
         return 200, {}
@@ -164,25 +164,25 @@ def test_going_back_to_an_earlier_version_asks_for_a_name(schooled: Bench, page:
     school.on_post = activate
     learning = open_learning(page)
     versions = learning.get_by_role("region", name="Versions")
-    expect(versions.get_by_role("listitem")).to_contain_text(["lab-3", "lab-2", "lab-1", "base-7"])
+    expect(versions.get_by_role("listitem")).to_contain_text(["lab-3", "lab-2", "lab-1", "base-1"])
     expect(versions.locator("[aria-current=true]")).to_contain_text("lab-2")
     versions.get_by_role("button", name="Put lab-3 in service…").click()
     expect(versions).to_contain_text("The judge did not take this one.")
-    versions.get_by_role("button", name="Put base-7 in service…").click()
-    question = versions.get_by_role("group", name="Put base-7 in service")
+    versions.get_by_role("button", name="Put base-1 in service…").click()
+    question = versions.get_by_role("group", name="Put base-1 in service")
     expect(question.get_by_label("Reader")).to_be_focused()
     expect(question.get_by_role("button", name="Put in service")).to_be_disabled()
     page.keyboard.press("Escape")
     expect(question).to_have_count(0)
     expect(learning).to_be_visible()  # only the question went
-    versions.get_by_role("button", name="Put base-7 in service…").click()
+    versions.get_by_role("button", name="Put base-1 in service…").click()
     question.get_by_label("Reader").fill("nobody")
     question.get_by_role("button", name="Put in service").click()
     expect(question.get_by_role("alert")).to_have_text("nobody may not do this.")
     page.keyboard.press("Escape")
-    put_in_service(page, "base-7", "A. N.")
+    put_in_service(page, "base-1", "A. N.")
     assert school.posted[-1] == ("activate", {"reader": "A. N.", "sha256": BASE})
-    assert read_lead(page).startswith("base-7 has been in service since 2025-11-24")
+    assert read_lead(page).startswith("base-1 has been in service since 2025-11-24")
     page.keyboard.press("Escape")
     expect(page.get_by_role("textbox", name="Reader")).to_have_value("A. N.")
 

@@ -18,6 +18,7 @@ from nucleus_app.domain.learning import Change, RunState
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.imaging.reader import encode_png
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
 from nucleus_app.services.workplace import Workplace
 from tests.e2e.bench import Bench
 from tests.e2e.lessons import SAID, Lessons
@@ -25,6 +26,8 @@ from tests.e2e.pages import close_learning, learn_now, open_learning, put_in_ser
 from tests.e2e.running import RunningApp, free_port
 from tests.e2e.school import after_lessons, lesson_line, one_runs, progress, verdict
 from tests.e2e.seeding import SIZE, grade_candidates, seed_case, seed_scoring
+
+SHIPPED = load_version(SHIPPED_WEIGHTS).name
 
 pytestmark = pytest.mark.browser
 # Every picture of the gallery, as wide as the server drew it; 0 for one that did not come.
@@ -76,7 +79,7 @@ def test_a_signed_case_is_learned_from_and_going_back_is_one_click(
     bench: Bench, page: Page, app: RunningApp, store: Workplace, lessons: Lessons, image: int
 ) -> None:
     learning = open_learning(page)
-    assert read_lead(page).startswith("base-7 is in service.")
+    assert read_lead(page).startswith(f"{SHIPPED} is in service.")
     expect(learning).to_contain_text("Sign off cases with corrections: the network learns from them.")
     sign(app, image)
     expect(learning).to_contain_text("1 of 8 newly signed fields until the next lesson.", timeout=20_000)
@@ -107,8 +110,8 @@ def test_a_signed_case_is_learned_from_and_going_back_is_one_click(
     versions = learning.get_by_role("region", name="Versions")
     expect(versions.locator("[aria-current=true]")).to_contain_text("put in service by the judge")
 
-    put_in_service(page, "base-7", "A. N.")
-    assert read_lead(page).startswith("base-7 has been in service since 20")
+    put_in_service(page, SHIPPED, "A. N.")
+    assert read_lead(page).startswith(f"{SHIPPED} has been in service since 20")
     expect(versions.locator("[aria-current=true]")).to_contain_text("put in service by A. N.")
     with session_scope(store.engine) as session:
         assert [row.actor for row in list_activations(session)] == ["A. N.", "trainer"]
