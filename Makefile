@@ -71,7 +71,7 @@ $(NETWORKS:%=runs/%-first.safetensors): runs/%-first.safetensors: | setup-dev $(
 	mv $@.part $@
 
 # The end of a training is the mean of its last four versions.
-TAUGHT = $(FIT) --proximity-repulsion 1 --bystanders --start $< --teacher $< $(WIDER) --learning-rate 8e-4 --steps 1400 --stop-after 1200 \
+TAUGHT = $(FIT) --bystanders --start $< --teacher $< $(WIDER) --learning-rate 8e-4 --steps 1400 --stop-after 1200 \
   --evaluate-every 200 --keep-each --out $@.part
 AVERAGE = $(BIN)/python -m trainer average $(patsubst %,$@.part.%,600 800 1000 1200) --shares 0.25 0.25 0.25 0.25 --out $@
 $(NETWORKS:%=runs/%-taught.safetensors): runs/%-taught.safetensors: runs/%-first.safetensors | $(SECOND_TEACHER)

@@ -88,12 +88,6 @@ def _parser() -> argparse.ArgumentParser:
     fit_parser.add_argument("--crop-px", type=int, default=DEFAULTS.crop_px)
     fit_parser.add_argument("--learning-rate", type=float, default=DEFAULTS.learning_rate)
     fit_parser.add_argument("--proximity-decay", type=float, metavar="F", help="α of Eq. 1; default: the network's own")
-    fit_parser.add_argument(
-        "--proximity-repulsion",
-        type=float,
-        metavar="F",
-        help="faster fall between nuclei; default: as --proximity-decay",
-    )
     fit_parser.add_argument("--weak-weight", type=float, default=DEFAULTS.weak_weight, metavar="F")
     fit_parser.add_argument("--auxiliary-variants", type=int, default=DEFAULTS.auxiliary_variants, metavar="N")
     fit_parser.add_argument("--unlabelled-weight", type=float, default=DEFAULTS.unlabelled_weight, metavar="F")
@@ -299,8 +293,6 @@ def _make_network(options: argparse.Namespace) -> KiNet:
         network = start_network(SIZES[options.size], options.pretrained)
     if options.proximity_decay:
         network.config = replace(network.config, proximity_decay=options.proximity_decay)
-    if options.proximity_repulsion:
-        network.config = replace(network.config, proximity_repulsion=options.proximity_repulsion)
     return network
 
 

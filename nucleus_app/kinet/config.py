@@ -37,8 +37,6 @@ class KiNetConfig:
     """d of Eq. 1, in network pixels."""
     proximity_decay: float = 3.0
     """α of Eq. 1."""
-    proximity_repulsion: float = 0.0
-    """How much faster the proximity falls towards another nucleus, see :func:`~nucleus_app.kinet.proximity.encode_points`."""
 
     @property
     def stride(self) -> int:

@@ -12,8 +12,6 @@ from nucleus_app.kinet.config import KiNetConfig, Thresholds
 Maps = NDArray[np.float32]
 BETWEEN = 9
 """Places looked at from one peak to another, both among them."""
-_REPELLED = 4
-"""Nuclei further apart than so many times d hardly repel each other."""
 
 
 def encode_points(
@@ -23,41 +21,21 @@ def encode_points(
     config: KiNetConfig,
     n_classes: int = N_CLASSES,
 ) -> Maps:
-    """Proximity maps (``n_classes``, H, W) in 0..1: (exp(α(1 - D/d)) - 1) / (exp(α) - 1) within d of a nucleus, else 0 (Eq. 1).
-
-    With repulsion ρ, D is taken 1 + ρ(D/D')² times as far, D' being the distance to the nearest other nucleus of any class: the
-    maps of two that touch then part between them (after the repel code of Liang et al. 2019, which has D/D').
-    """
+    """Proximity maps (``n_classes``, H, W) in 0..1: (exp(α(1 - D/d)) - 1) / (exp(α) - 1) within d of a nucleus, else 0 (Eq. 1)."""
     height, width = shape
     d, decay = config.proximity_radius_px, config.proximity_decay
     maps = np.zeros((n_classes, height, width), np.float32)
     reach = int(np.ceil(d)) + 1
-    others = _list_others(xy, classes, _REPELLED * d) if config.proximity_repulsion else [[]] * len(xy)
-    for (x, y), kind, other in zip(xy.tolist(), classes.tolist(), others, strict=True):
+    for (x, y), kind in zip(xy.tolist(), classes.tolist(), strict=True):
         x0, x1 = max(0, int(x) - reach), min(width, int(x) + reach + 1)
         y0, y1 = max(0, int(y) - reach), min(height, int(y) + reach + 1)
         if x0 >= x1 or y0 >= y1:
             continue
-        columns, rows = np.arange(x0, x1), np.arange(y0, y1)[:, None]
-        distance = np.hypot(columns - x, rows - y)
-        if len(other):
-            nearest = np.hypot(columns - xy[other, 0, None, None], rows - xy[other, 1, None, None]).min(axis=0)
-            distance *= 1 + config.proximity_repulsion * np.square(distance / np.maximum(nearest, 1))
+        distance = np.hypot(np.arange(x0, x1) - x, np.arange(y0, y1)[:, None] - y)
         bump = np.expm1(decay * (1 - np.minimum(distance, d) / d)) / np.expm1(decay)
         patch = maps[kind, y0:y1, x0:x1]
         np.maximum(patch, bump, out=patch, casting="same_kind")
     return maps
-
-
-def _list_others(xy: NDArray[np.float32], classes: NDArray[np.uint8], within: float) -> list[list[int]]:
-    """For each point the others within a distance, among nuclei: what is of no class neither repels nor is repelled."""
-    nuclei = np.flatnonzero(classes < N_CLASSES)
-    others: list[list[int]] = [[] for _ in xy]
-    if len(nuclei) > 1:
-        for first, second in nuclei[_pair_up(xy[nuclei], within)].tolist():
-            others[first].append(second)
-            others[second].append(first)
-    return others
 
 
 def collect_peaks(maps: Maps, peaks: Maps, thresholds: Thresholds) -> Nuclei:

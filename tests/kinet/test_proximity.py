@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,40 +50,6 @@ def test_points_to_maps_to_points_comes_back(listed: list[tuple[float, float, in
         at_the_rim = min(x, y, 79 - x, 59 - y) < 5  # smoothing knows nothing from beyond the image
         assert gap.min() < (1.0 if at_the_rim else 0.5)
         assert again.classes[gap.argmin()] == kind
-
-
-REPELLED = replace(SMALL, proximity_decay=1.0, proximity_repulsion=1.0)
-
-
-def test_the_maps_of_two_that_touch_part_between_them() -> None:
-    xy, classes = np.array([[30, 30], [39, 30]], np.float32), np.array([0, 1], np.uint8)
-
-    def encode_with(n: int, repulsion: float) -> np.ndarray:
-        return encode_points(xy[:n], classes[:n], (60, 80), replace(REPELLED, proximity_repulsion=repulsion))
-
-    apart, together = encode_with(2, 1.0), encode_with(2, 0.0)
-    between = np.s_[:, 30, 34:36]
-    assert apart[0, 30, 30] == apart[1, 30, 39] == 1
-    assert apart[between].max() < 0.2
-    assert together[between].max() > 0.35
-    assert np.array_equal(encode_with(1, 1.0), encode_with(1, 0.0))  # nothing repels one that is alone
-
-
-def test_what_is_no_nucleus_repels_none() -> None:
-    xy, classes = np.array([[30, 30], [36, 30]], np.float32), np.array([0, 3], np.uint8)
-    both = encode_points(xy, classes, (60, 80), REPELLED, 4)
-    alone = [encode_points(xy[i : i + 1], classes[i : i + 1], (60, 80), REPELLED, 4) for i in (0, 1)]
-    assert np.array_equal(both, np.maximum(*alone))
-
-
-@settings(max_examples=100)
-@given(spots)
-def test_repelled_points_come_back_from_nearer(listed: list[tuple[float, float, int]]) -> None:
-    rows = np.array(listed, np.float32).reshape(-1, 3)
-    rows = rows[keep_apart(rows[:, :2], 8.0)]
-    maps = encode_points(rows[:, :2], rows[:, 2].astype(np.uint8), (60, 80), REPELLED)
-    again = decode_maps(maps, Thresholds())
-    assert len(again) == len(rows)
 
 
 def test_an_empty_map_gives_no_nuclei() -> None:

@@ -43,18 +43,6 @@ def test_labels_that_miss_their_nuclei_are_moved_onto_them(teacher: Teacher, sma
     assert mean_distance(truth, kept) < 0.6 * np.hypot(*(shaken - truth.xy).T).mean()
 
 
-def test_two_labels_that_the_teacher_sees_as_one_nucleus_stay_where_they_are(
-    teacher: Teacher, small: LabelledImage
-) -> None:
-    truth = tumour_of(small)
-    found, strength = teacher.find(small.rgb)
-    middle = found.xy[strength.argmax()]
-    others = truth.select(np.hypot(*(truth.xy - middle).T) > 12)
-    pair = Nuclei.from_arrays(middle + np.array([[-4.5, 0], [4.5, 0]]), [1, 1])
-    refined = teacher.refine(labelled_as(small, Nuclei.concatenate([others, pair])))
-    assert all(np.hypot(*(refined.nuclei.xy - xy).T).min() < 1e-3 for xy in pair.xy)
-
-
 def test_a_nucleus_that_nobody_labelled_is_not_taught_as_background(teacher: Teacher, small: LabelledImage) -> None:
     truth = tumour_of(small)
     found, strength = teacher.find(small.rgb)

@@ -15,12 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import cKDTree
 
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.imaging.stain import DAB, HAEMATOXYLIN, STAIN_MATRIX, density_to_rgb, rgb_to_density
 from nucleus_app.kinet.preprocess import Rgb, scale_image
-from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near, nearest_pixels, points_near
+from trainer.learning.dataset import NON_TUMOUR, TUMOUR, UNKNOWN, TrainingImage, mask_near, nearest_pixels
 
 EOSIN = np.array([0.072, 0.990, 0.105], np.float32)
 """Optical density of eosin in red, green and blue, a unit vector (Ruifrok & Johnston 2001)."""
@@ -61,7 +62,8 @@ def read_auxiliary(
             np.concatenate([xy for xy, _ in known]), np.concatenate([np.full(len(xy), kind) for xy, kind in known])
         )
         shape = scaled.shape[:2]
-        unclassed = everything[~points_near(everything, nuclei.xy, SAME_POINT_PX)]
+        classed, _ = cKDTree(nuclei.xy).query(everything) if len(nuclei) else (np.full(len(everything), np.inf), None)
+        unclassed = everything[classed > SAME_POINT_PX]
         taught = np.where(mask_near(unclassed, shape, IGNORED_RADIUS_UM / network_mpp), 0, round(255 * weight))
         region = _regions(nuclei, shape, REGION_RADIUS_UM / network_mpp)
         for _ in range(variants):

@@ -25,13 +25,10 @@ from trainer.learning.dataset import (
     codes_at,
     mask_near,
     measure_stains,
-    points_near,
 )
 
 LABEL_REACH_UM = 4.0
-"""A label this near a nucleus that the teacher found is centred on it, unless a label that it missed is as near: then it sees
-two nuclei as one, between them.
-"""
+"""A label this near a nucleus that the teacher found is centred on it."""
 DOUBTFUL, SURE = 0.6, 1.15
 """Shares of the teacher's thresholds: under the first there is nothing, over the second there is a nucleus."""
 SURE_ALONE = 1.4
@@ -77,10 +74,8 @@ class Teacher:
             return image
         found, strength = self.find(image.rgb, TWO_VIEWS)
         pairs = match_points(labelled.xy, found.xy, LABEL_REACH_UM / self._mpp)
-        missed = np.delete(labelled.xy, pairs.truth, axis=0)
-        is_one = ~points_near(found.xy[pairs.found], missed, LABEL_REACH_UM / self._mpp)
         xy = labelled.xy.copy()
-        xy[pairs.truth[is_one]] = found.xy[pairs.found[is_one]]
+        xy[pairs.truth] = found.xy[pairs.found]
         unmatched = np.setdiff1d(np.arange(len(found)), pairs.found)
         in_weak = codes_at(image.region, found.xy[unmatched]) == NON_TUMOUR
         is_other = found.classes[unmatched] == NucleusClass.OTHER

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import distance_transform_edt, gaussian_filter, maximum_filter
-from scipy.spatial import cKDTree
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
@@ -134,14 +133,6 @@ def mask_near(xy: NDArray[np.float32], shape: tuple[int, ...], radius_px: float)
     """Pixels (H, W) within a radius of any of the points (N, 2)."""
     near: NDArray[np.bool_] = distance_to(xy, shape) <= radius_px
     return near
-
-
-def points_near(xy: NDArray[np.float32], others: NDArray[np.float32], radius_px: float) -> NDArray[np.bool_]:
-    """Which of the points (N, 2) have one of the others (M, 2) within a radius."""
-    if len(others) == 0:
-        return np.zeros(len(xy), np.bool_)
-    distance, _ = cKDTree(others).query(xy)
-    return np.asarray(distance <= radius_px)
 
 
 def distance_to(xy: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float64]:
