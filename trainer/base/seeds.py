@@ -5,6 +5,7 @@ nuclei of many labs, tissues and stains but knows no classes. Its TorchScript fi
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,9 @@ class SeedFinder:
         kept = self._cache / f"{digest}.npz"
         if not kept.is_file():
             self._cache.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(kept.with_suffix(".partial.npz"), seeds=self._compute(rgb).astype(np.float16))
-            kept.with_suffix(".partial.npz").replace(kept)
+            partial = kept.with_suffix(f".{os.getpid()}.npz")  # another training may look at the same image
+            np.savez_compressed(partial, seeds=self._compute(rgb).astype(np.float16))
+            partial.replace(kept)
         seeds: NDArray[np.float32] = np.load(kept)["seeds"].astype(np.float32)
         return seeds
 
