@@ -34,8 +34,10 @@ format: setup-dev ## rewrite the code in the project's format
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
+# InstanSeg takes part once `make $(SECOND_TEACHER)` has fetched it, StarDist where it is installed, Cellpose where CELLPOSE_PYTHON
+# names a Python that has it.
 bench: setup-dev ## measure speed (and accuracy where DATA is there), side by side
-	$(BIN)/python -m benchmarks.scoring --data $(DATA)
+	INSTANSEG_PT=$(wildcard $(SECOND_TEACHER)) $(BIN)/python -m benchmarks.scoring --data $(DATA)
 	$(BIN)/python -m benchmarks.viewer
 
 SETS := $(DATA)/ki67_breast $(DATA)/ki67_ginet $(DATA)/ki67_glioma $(DATA)/ki67_pnet

@@ -29,7 +29,7 @@ SORTING = "lexsort"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/hotspots.json"))
+    parser.add_argument("--json", type=Path, default=Path("benchmarks/results/hotspots.local.json"))
     options = parser.parse_args()
     result = {
         "machine": name_machine(),

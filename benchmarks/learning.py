@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--steps", type=int, default=0, help="default: as in the app")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/learning.local.json"))
     parser.add_argument("--kept", type=Path, default=Path("runs/learning"))
     parser.add_argument("--only", nargs="*", default=[], help="trials of these names")
     parser.add_argument("--no-gate", action="store_true")

@@ -1,4 +1,4 @@
-"""A larger network whose answers a smaller one learns (Hinton et al. 2015), at every place: also where nobody labelled."""
+"""A version whose answers another network learns (Hinton et al. 2015), at every place: also where nobody labelled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def ask(network: KiNet, image: Tensor) -> Tensor:
 
 
 class Mentor:
-    """Looks at every crop before it is stained anew, so that the smaller network learns to see through the stain.
+    """Looks at every crop before it is stained anew, so that the learning network sees through the stain.
 
     ``share``: how much of the target is the mentor's answer where there are labels. ``open_weight``: what the answer
     weighs where there are none.

@@ -6,7 +6,7 @@ import { area, number, percent, range } from './numbers.js';
 import { HPF_MM2 } from './sheet.js';
 
 const AGAIN_MS = 900, AREAS_MM2 = [HPF_MM2, 2];
-const HINT = 'Highest first. Point at one to see it; choose one to add it as a field.';
+const HINT = 'Highest first, by the lower end of the interval. Point at one to see it; choose one to add it as a field.';
 
 export class HotSpots {
   /** handlers: image() → id or null, onHeat(heat or null), onPoint(box or null), onChoose(spot, image), isField(spot, image). */

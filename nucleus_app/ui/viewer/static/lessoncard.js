@@ -6,7 +6,7 @@ import { STEPS, describeNext, describeTrainer, isPaused, triggerOf } from './les
 import { duration, number, plural } from './numbers.js';
 
 const HOW = [
-  ['Sign off cases with corrections: the network learns from them.', 'Only signed cases teach, never half-finished work. A corrected nucleus teaches most; mark what you looked at as reviewed, and untouched marks there teach too.'],
+  ['Sign off cases with corrections: the network learns from them.', 'Only signed cases teach, never half-finished work. A corrected nucleus teaches most. Where you corrected anything, untouched marks in the counted field teach a little too; mark what you looked at as reviewed, and they teach more.'],
   ['Some signed cases are locked away.', 'One of four never teaches. On those the new version must do better than the one in service, or it is not taken.'],
   ['Nothing changes behind your back.', 'A new version scores the next images only. Each score names its version, and you can put an earlier one back with one click.'],
 ];
