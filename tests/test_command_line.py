@@ -13,11 +13,11 @@ from PIL import Image, ImageOps
 from nucleus_app.__main__ import main
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.errors import NucleusAppError
-from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.reports.case_report import CaseReport
 from nucleus_app.services.folders import FolderCase
 from nucleus_app.settings import parse_hours, read_settings
+from tests.labelled_folders import write_labelled
 
 
 @pytest.fixture

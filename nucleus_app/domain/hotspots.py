@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI, Z_95, LabellingIndex, find_labelling_index
+from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI, Floats, LabellingIndex, find_labelling_index, wilson_intervals
 from nucleus_app.domain.nuclei import Counts
 from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.domain.summed_area import Indices, SummedArea, count_bins
@@ -38,8 +38,6 @@ MAX_CENTRES = 250_000
 MAX_TRIES = 50
 """So many centres are grown exactly at most; each costs one pass over the nuclei."""
 NO_RANK = -1.0
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,15 +179,9 @@ def find_spots_of_count(nuclei: TumourNuclei, n: int) -> HotSpots:
 
 
 def rank_by_wilson(positive: Indices, total: Indices) -> Floats:
-    """Lower end of the 95 % Wilson interval as a fraction, and next to nothing more for more nuclei; NO_RANK without any.
-
-    The formula of :func:`nucleus_app.domain.index.wilson_interval`, for arrays of one shape.
-    """
-    n = np.maximum(total, 1).astype(np.float64)
-    p, z2 = positive / n, Z_95**2
-    low = (p + z2 / (2 * n) - Z_95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    low[positive == 0] = 0.0
-    return np.where(total > 0, low + n * 1e-15, NO_RANK)
+    """Lower end of the 95 % Wilson interval as a fraction, and next to nothing more for more nuclei; NO_RANK without any."""
+    low, _ = wilson_intervals(positive, np.maximum(total, 1))
+    return np.where(total > 0, low + total * 1e-15, NO_RANK)
 
 
 def _list_starts(extent: int, side: int, step: int) -> Indices:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from nucleus_app.domain.nuclei import Counts
 
+Floats = NDArray[np.float64]
 Z_95 = 1.959963984540054
 """97.5 % quantile of the standard normal distribution."""
 
@@ -29,6 +34,15 @@ def wilson_interval(positive: float, total: float, z: float = Z_95) -> tuple[flo
     low = 0.0 if positive == 0 else (centre - half) / scale
     high = 1.0 if positive == total else (centre + half) / scale
     return low, high
+
+
+def wilson_intervals(positive: NDArray[Any], total: NDArray[Any]) -> tuple[Floats, Floats]:
+    """:func:`wilson_interval` of many, for arrays of one shape; ``total`` > 0 everywhere."""
+    n = total.astype(np.float64)
+    p, z2 = positive / n, Z_95 * Z_95
+    centre, half = p + z2 / (2 * n), Z_95 * np.sqrt(p * (1 - p) / n + z2 / (4 * n * n))
+    low, high = (centre - half) / (1 + z2 / n), (centre + half) / (1 + z2 / n)
+    return np.where(positive == 0, 0.0, low), np.where(positive == total, 1.0, high)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,13 @@
-"""What people type, made one harmless line."""
+"""Words in a line: what people type made harmless, and how many of a thing."""
 
 from __future__ import annotations
 
 import unicodedata
+
+
+def count_of(n: int, what: str) -> str:
+    """``1 field``, ``2 fields``."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
 def to_line(text: str, longest: int) -> str:

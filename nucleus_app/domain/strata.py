@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nucleus_app.domain.index import Z_95, wilson_interval
+from nucleus_app.domain.index import Z_95, wilson_interval, wilson_intervals
 
 RESAMPLES = 4000
 MIN_FIELDS_TO_RESAMPLE = 4
@@ -76,7 +76,7 @@ def cells_needed(positive: float, total: int, cutoff: float, counted: int = 0) -
         return None
     most = min(1_000_000, int(2 * Z_95**2 * max(p * (1 - p), cutoff * (1 - cutoff)) / (p - cutoff) ** 2) + 2000)
     n = np.arange(counted // 10 * 10 + 10, max(most, counted + 2000), 10, dtype=np.float64)
-    low, high = _wilson(np.rint(positive * n / total), n)
+    low, high = wilson_intervals(np.rint(positive * n / total), n)
     settled = np.flatnonzero((low > cutoff) | (high < cutoff))
     return int(n[settled[0]]) if len(settled) else None
 
@@ -97,12 +97,3 @@ def cells_needed_in_proportion(strata: Sequence[Stratum], cutoff: float) -> int 
         middle = (low * high) ** 0.5
         low, high = (low, middle) if is_settled(middle) else (middle, high)
     return 10 * math.ceil((high - 1) * sum(s.total for s in strata) / 10)
-
-
-def _wilson(positive: np.ndarray, total: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """:func:`wilson_interval` of many."""
-    z2 = Z_95 * Z_95
-    p = positive / total
-    centre = p + z2 / (2 * total)
-    half = Z_95 * np.sqrt(p * (1 - p) / total + z2 / (4 * total * total))
-    return (centre - half) / (1 + z2 / total), (centre + half) / (1 + z2 / total)

@@ -42,11 +42,6 @@ class Traits(NamedTuple):
     eosin: float | None
 
 
-def find_odd_traits(rgb: NDArray[np.uint8]) -> tuple[Oddity, ...]:
-    """:func:`judge_windows` of an image (H, W, 3) uint8 at about 0.5 µm/px."""
-    return judge_windows([measure_traits(window) for window in spread_windows(rgb)])
-
-
 def judge_windows(measured: Sequence[Traits]) -> tuple[Oddity, ...]:
     """What of an image is not as in any Ki67 field: what most of its windows are, those without tissue left aside."""
     found = [judge(traits) for traits in measured]

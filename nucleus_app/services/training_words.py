@@ -8,6 +8,7 @@ from typing import Any
 from db.runs import StoredRun
 from db.versions import StoredVersion
 from nucleus_app.domain.learning import RunState, Verdict
+from nucleus_app.domain.line import count_of
 
 SHIPPED = "Shipped with the app; it has not learned from your cases yet."
 GIVEN = "The weights that this installation was given (NUCLEUS_WEIGHTS); they have not learned from your cases yet."
@@ -83,8 +84,4 @@ def _say_learned(learned: dict[str, Any]) -> str:
     fields, cases = learned.get("fields"), learned.get("cases")
     if not isinstance(fields, int) or not isinstance(cases, int):
         return ""
-    return f"Learned from {_count(fields, 'field')} of {_count(cases, 'case')}"
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+    return f"Learned from {count_of(fields, 'field')} of {count_of(cases, 'case')}"

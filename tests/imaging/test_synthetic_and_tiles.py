@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 
 from nucleus_app.errors import InvalidDataset, NotFound
-from nucleus_app.imaging.dataset import list_dataset, read_labelled, write_labelled
+from nucleus_app.imaging.dataset import list_dataset, read_labelled
 from nucleus_app.imaging.pyramid import TILE_PX, Pyramid, deep_zoom_descriptor
 from nucleus_app.imaging.stain import density_to_rgb, density_to_stains, rgb_to_density, stains_to_density
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from tests.labelled_folders import write_labelled
 
 
 def test_a_synthetic_field_is_reproducible_and_has_every_class() -> None:

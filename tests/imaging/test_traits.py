@@ -10,11 +10,15 @@ from PIL import Image, ImageFilter
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.imaging.stain import HAEMATOXYLIN, density_to_rgb, density_to_stains, rgb_to_density
-from nucleus_app.imaging.traits import find_odd_traits
+from nucleus_app.imaging.traits import judge_windows, measure_traits, spread_windows
 
 Rgb = NDArray[np.uint8]
 RNG = np.random.default_rng(0)
 EOSIN = np.array([0.07, 0.99, 0.11], np.float32)
+
+
+def find_odd_traits(rgb: Rgb) -> tuple[Oddity, ...]:
+    return judge_windows([measure_traits(window) for window in spread_windows(rgb)])
 
 
 def eosin_stained(rgb: Rgb) -> Rgb:

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image
 
 from nucleus_app.domain.labelled import LabelledImage
-from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import open_backend
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
 from nucleus_app.kinet.evaluation import radius_in_um
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.kinet.preprocess import Rgb
+from tests.labelled_folders import write_labelled
 from trainer.__main__ import main
 from trainer.base.scale_guess import collect_features, fit_scale_guess, solve
 from trainer.learning.calibrate import fit_confidence, judge_nuclei, measure_reliability

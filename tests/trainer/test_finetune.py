@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from nucleus_app.errors import InvalidDataset
-from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, save_version
 from nucleus_app.kinet.config import Provenance, Thresholds
 from nucleus_app.kinet.network import KiNet, restore_network
 from tests.conftest import TINY
+from tests.labelled_folders import write_labelled
 from tests.trainer.examples import by_person, make_example
 from trainer.learning.augment import Batch
 from trainer.learning.dataset import EXCLUDED

@@ -14,7 +14,6 @@ from nucleus_app.domain.agreement import compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.errors import InvalidDataset, TrainingDiverged
-from nucleus_app.imaging.dataset import write_labelled
 from nucleus_app.imaging.stain import STAIN_MATRIX
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import load_version
@@ -24,6 +23,7 @@ from nucleus_app.kinet.graph import decode_maps
 from nucleus_app.kinet.network import KiNet, KiNetOutput
 from nucleus_app.kinet.predictor import Predictor
 from tests.conftest import TINY
+from tests.labelled_folders import write_labelled
 from trainer.__main__ import main
 from trainer.learning import loop
 from trainer.learning.augment import Batch, draw_batch, random_warp

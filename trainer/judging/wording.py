@@ -6,18 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nucleus_app.domain.line import count_of
 from nucleus_app.domain.nuclei import NucleusClass
+from nucleus_app.domain.split import BLOCK
 from trainer.judging.resampling import CLASS_TP, TRUTH, Judged, index_error, sum_images
 from trainer.learning.example import Example
 
-BLOCK_OF_CASES = 4
-"""One signed case in so many is locked (``domain/split.py``)."""
 WORTH_SAYING_PERCENT = 0.5
 
 
 def say_learned(lessons: Sequence[Example]) -> str:
     fields, cases = len({e.image for e in lessons}), len({e.case for e in lessons})
-    return f"Learned from {_count(fields, 'field')} of {_count(cases, 'case')}"
+    return f"Learned from {count_of(fields, 'field')} of {count_of(cases, 'case')}"
 
 
 def say_effect(judged: Sequence[Judged], than: str) -> str:
@@ -25,7 +25,7 @@ def say_effect(judged: Sequence[Judged], than: str) -> str:
     if not judged:
         return ""
     said = [*_say_recall(judged), *_say_index(judged)]
-    where = f"on {_count(len({one.case for one in judged}), 'locked case')}"
+    where = f"on {count_of(len({one.case for one in judged}), 'locked case')}"
     return f"{where} it {'; '.join(said)} (compared with {than})" if said else f"{where} it is as good as {than}"
 
 
@@ -55,21 +55,17 @@ def say_evidence(cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int,
     missing = []
     if cases < fewest_cases:
         more = fewest_cases - cases
-        about = BLOCK_OF_CASES * more
+        about = len(BLOCK) * more
         missing.append(
-            f"{_count(more, 'more locked case')} (one signed case in {BLOCK_OF_CASES} is locked, so sign about {about} more)"
+            f"{count_of(more, 'more locked case')} (one signed case in {len(BLOCK)} is locked, so sign about {about} more)"
         )
     if nuclei < fewest_nuclei:
         missing.append(f"{fewest_nuclei - nuclei} more nuclei in locked cases")
     if not missing:
         return ""
-    there = f"{_count(cases, 'locked case')} with {nuclei} nuclei"
+    there = f"{count_of(cases, 'locked case')} with {nuclei} nuclei"
     told = f"Not enough evidence to decide whether it is better: there is only {there}; needed are {' and '.join(missing)}."
     if not silent:
         return told
-    holds = f"{_count(silent, 'other locked case')} {'holds' if silent == 1 else 'hold'}"
+    holds = f"{count_of(silent, 'other locked case')} {'holds' if silent == 1 else 'hold'}"
     return f"{told} {holds} neither a correction nor an area marked as reviewed: reopen, review and sign to judge with more."
-
-
-def _count(n: int, what: str) -> str:
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
