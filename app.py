@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.log import set_up_logging
@@ -46,6 +47,8 @@ def serve(settings: Settings) -> None:
     from nucleus_app.web.routes import create_router, error_to_response
 
     shutil.rmtree(settings.temporary_dir, ignore_errors=True)  # uploads that a crash left behind carry names and EXIF
+    settings.temporary_dir.mkdir(parents=True, exist_ok=True)
+    tempfile.tempdir = str(settings.temporary_dir)  # a report holds pixels and names while it is set
     workplace = open_workplace(settings)
     keep_base(workplace)
     if settings.demo:

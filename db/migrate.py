@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -55,11 +56,11 @@ def _upgrade(engine: Engine, config: Config) -> None:
 def _back_up(engine: Engine, revision: str) -> None:
     if engine.dialect.name != "sqlite" or not engine.url.database:
         return
-    with engine.connect() as connection:
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        connection.exec_driver_sql("BEGIN")
     source = Path(engine.url.database)
     copy = source.with_name(f"{source.name}.before-{revision}")
-    shutil.copy2(source, copy)
+    partial = copy.with_name(f"{copy.name}.partial")
+    partial.unlink(missing_ok=True)
+    with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(partial)) as kept:
+        database.backup(kept)  # whole, also while another process writes
+    partial.replace(copy)
     logger.info("database backed up before migration as %s", copy.name)

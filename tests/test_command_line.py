@@ -57,6 +57,41 @@ def test_one_bad_image_fails_the_exit_code_but_not_the_others(
     assert "1 passed, 1 failed" in captured.out
 
 
+def test_results_of_another_image_are_not_replaced_unless_asked_for(
+    image: Path, tmp_path: Path, field: LabelledImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = ["--mpp", "0.5", "--out", str(tmp_path / "out"), "--protocol", "index-only"]
+    assert main(["score", str(image), *case]) == 0
+    assert main(["score", str(image), *case]) == 0  # the same image again is fine
+    before = (tmp_path / "out/case.json").read_bytes()
+    (tmp_path / "other").mkdir()
+    Image.fromarray(field.rgb[::-1].copy()).save(tmp_path / "other/second.png")
+    assert main(["score", str(tmp_path / "other"), *case]) == 1
+    assert "case.json is of other images: give another --out" in capsys.readouterr().err
+    assert (tmp_path / "out/case.json").read_bytes() == before
+    assert main(["score", str(tmp_path / "other"), *case, "--overwrite"]) == 0
+    assert (tmp_path / "out/case.json").read_bytes() != before
+
+
+def test_labels_beside_the_images_are_never_replaced(
+    tmp_path: Path, field: LabelledImage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels = write_labelled(tmp_path / "set", field)
+    before = labels.read_bytes()
+    assert main(["score", str(tmp_path / "set"), "--mpp", "0.5", "--out", str(tmp_path / "set"), "--overwrite"]) == 1
+    assert "holds the labels of an image" in capsys.readouterr().err
+    assert labels.read_bytes() == before
+
+
+def test_too_many_images_for_one_case_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for n in range(501):
+        (tmp_path / f"{n}.png").touch()
+    assert main(["score", str(tmp_path), "--out", str(tmp_path / "out"), "--protocol", "index-only"]) == 1
+    assert "at most 500 images, and these are 501: use --case-per-file" in capsys.readouterr().err
+
+
 def test_a_pixel_size_is_never_guessed(image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", str(image), "--out", str(tmp_path / "out")]) == 1
     assert "give it with --mpp" in capsys.readouterr().err

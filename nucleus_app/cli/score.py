@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import logging
 import os
 import re
@@ -15,8 +16,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from nucleus_app import RESEARCH_USE_ONLY
-from nucleus_app.domain.sheet import CATEGORIES, CaseSheet, Protocol, Shares, find_role, parse_sheet
-from nucleus_app.errors import InvalidImage, NucleusAppError
+from nucleus_app.domain.sheet import CATEGORIES, MAX_FIELDS, CaseSheet, Protocol, Shares, find_role, parse_sheet
+from nucleus_app.errors import InvalidCase, InvalidImage, NucleusAppError
 from nucleus_app.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add_arguments(score: argparse.ArgumentParser) -> None:
     score.add_argument("--mpp", type=float, metavar="F", help="µm per pixel; default: what each file states")
     score.add_argument("--anyway", action="store_true", help="count even in images that are no Ki67 field")
     score.add_argument("--out", type=Path, required=True, metavar="DIR")
+    score.add_argument("--overwrite", action="store_true", help="replace results of other images that DIR holds")
     score.add_argument("--weights", default="", metavar="FILE")
     case = score.add_argument_group(
         "report of a case",
@@ -69,11 +71,13 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
             f"there is no image in {', '.join(map(str, options.paths))}: give image files or their folder"
         )
     sheet = _read_sheet(options)  # before any work: it may be wrong
+    stems = distinct_stems(files)
+    _check_room(options, files, stems, has_case=sheet is not None)
     options.out.mkdir(parents=True, exist_ok=True)
     predictor = load_predictor(settings, options.weights)
     scored: list[tuple[str, ScoredFile]] = []
     with tqdm(total=len(files), unit="image", disable=None, leave=False) as bar:
-        for path, stem in zip(files, distinct_stems(files), strict=True):
+        for path, stem in zip(files, stems, strict=True):
             start = time.perf_counter()
             try:
                 done = score_file(predictor, path, options.mpp, settings.max_megapixels, anyway=options.anyway)
@@ -91,6 +95,34 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         failed += _write_cases(options, settings, sheet, scored)
     print(f"{len(scored)} passed, {failed} failed. {RESEARCH_USE_ONLY}")
     return 1 if failed else 0
+
+
+def _check_room(options: argparse.Namespace, files: list[Path], stems: list[str], *, has_case: bool) -> None:
+    """Raises InvalidCase, before hours of work, where results would replace those of other images, or a case would hold too many."""
+    from nucleus_app.imaging.dataset import is_label_file
+
+    if has_case and not options.case_per_file and len(stems) > MAX_FIELDS:
+        raise InvalidCase(
+            f"one case holds at most {MAX_FIELDS} images, and these are {len(stems)}: use --case-per-file, or fewer images"
+        )
+    results = {stem: [file] for stem, file in zip(stems, files, strict=True)}
+    if has_case and options.case_per_file:
+        results |= {f"{stem}{REPORT}": of for stem, of in results.items()}
+    elif has_case:
+        results[REPORT.lstrip("-")] = files
+    there = {path: of for name, of in results.items() if (path := options.out / f"{name}.json").exists()}
+    if labels := next(filter(is_label_file, there), None):
+        raise InvalidCase(f"{labels} holds the labels of an image, which a result would replace: give another --out")
+    if not options.overwrite and (
+        others := next((path for path, of in there.items() if not _is_result_of(path, of)), None)
+    ):
+        raise InvalidCase(f"{others} is of other images: give another --out, or --overwrite to replace it")
+
+
+def _is_result_of(path: Path, files: list[Path]) -> bool:
+    """Whether a result names the bytes of any of these files: then it may be made anew. Some may be broken, or new."""
+    told = path.read_text("utf-8", errors="replace")
+    return any(file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() in told for file in files)
 
 
 def _write(record: ImageRecord, path: Path) -> None:

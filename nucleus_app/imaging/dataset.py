@@ -29,6 +29,14 @@ def list_dataset(folder: Path) -> list[Path]:
     return labels
 
 
+def is_label_file(path: Path) -> bool:
+    """Whether a JSON file labels an image."""
+    try:
+        return "points" in _read_json(path)
+    except InvalidDataset:
+        return False
+
+
 def read_labelled(label_file: Path) -> LabelledImage:
     """One labelled image. Raises InvalidDataset with the file's name when anything does not fit."""
     label = _read_json(label_file)

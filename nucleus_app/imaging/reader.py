@@ -24,6 +24,8 @@ _ACCEPTED = "Accepted are PNG, JPEG, TIFF, BMP and WebP"
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is not ours: _check_size judges before anything is decoded
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
 """What Pillow raises on broken files."""
+BITS_PER_SAMPLE, PLANAR_CONFIGURATION, SEPARATE_PLANES = 258, 284, 2
+"""Tags of TIFF, and a value."""
 _SIXTEEN_BIT = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
 
 
@@ -106,6 +108,7 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
     if image.mode in _SIXTEEN_BIT:
         notes.append("A grey image with more than 8 bits was stretched to 8 bits; Ki67 needs colour.")
         return _stretch(np.asarray(image, np.float64))
+    _refuse_deep_planes(image)
     upright = _turn_upright(image)
     if upright.mode == "CMYK":
         notes.append("CMYK colours were converted to RGB.")
@@ -118,6 +121,18 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
     elif upright.mode in ("L", "1"):
         notes.append("The image is grey; Ki67 classes need colour.")
     return np.asarray(_managed(upright).convert("RGB"))
+
+
+def _refuse_deep_planes(image: Image.Image) -> None:
+    """Pillow reads uncompressed planes of 16 bits as if they had 8, without a word."""
+    if image.format != "TIFF":
+        return
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    bits = tags.get(BITS_PER_SAMPLE, (8,))
+    if max(bits if isinstance(bits, tuple) else (bits,)) > 8 and tags.get(PLANAR_CONFIGURATION) == SEPARATE_PLANES:
+        raise InvalidImage(
+            "The image has more than 8 bits a colour, in separate planes: save it as 8-bit RGB and send that file."
+        )
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:

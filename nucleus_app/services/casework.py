@@ -171,6 +171,10 @@ class CaseDesk:
         if view.last is not None and view.last.report:
             frozen = view.last.report
             return self._frozen.get(frozen, lambda: _strip(json_to_report(self._workplace.blobs.get(frozen))))
+        return self.stand(view)
+
+    def stand(self, view: CaseView) -> CaseReport:
+        """The report without nuclei as the case stands now, signed or not."""
         images = _list_field_images(view, None)
         sheet = view.case.sheet
         fields = tuple(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from db.engine import session_scope
 from db.images import list_case_ids
@@ -21,6 +22,10 @@ from nucleus_app.reports.workbook import cases_to_xlsx, report_to_xlsx
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.workplace import Workplace
 
+logger = logging.getLogger(__name__)
+UNREADABLE = (
+    "Signed, but the signed report is missing or damaged: restore it from a backup. These numbers were computed anew."
+)
 EXCEL = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 JSON, CSV, PDF, GEOJSON = "application/json", "text/csv; charset=utf-8", "application/pdf", "application/geo+json"
 
@@ -89,4 +94,15 @@ def write_cases(workplace: Workplace, desk: CaseDesk) -> Download:
     """A table of all cases that have an image, a row each, latest first."""
     with session_scope(workplace.engine) as session:
         case_ids = list_case_ids(session)
-    return Download("cases.xlsx", EXCEL, cases_to_xlsx(desk.summarise(desk.view(id_)) for id_ in case_ids))
+    return Download("cases.xlsx", EXCEL, cases_to_xlsx(_summarise(desk, id_) for id_ in case_ids))
+
+
+def _summarise(desk: CaseDesk, case_id: int) -> CaseReport:
+    """One signed report that is lost costs no other case its row."""
+    view = desk.view(case_id)
+    try:
+        return desk.summarise(view)
+    except (NotFound, ValueError):
+        logger.warning("case %d: its signed report is missing or damaged", case_id)
+        report = desk.stand(view)
+        return replace(report, score=replace(report.score, advice=UNREADABLE))

@@ -36,7 +36,7 @@ DEMO_LABEL = "Demo field (synthetic, no patient)"
 
 
 def clean_label(name: str) -> str:
-    """A file name or a typed label as one harmless line: no folders, no control characters, at most 120 characters."""
+    """A file name as one harmless line: no folders, no control characters, at most 120 characters."""
     return to_line(re.split(r"[\\/]", name)[-1], MAX_LABEL) or "Untitled image"
 
 
@@ -65,18 +65,26 @@ def take_in_demo(workplace: Workplace) -> StoredImage | None:
 def _store(
     workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: bool, case_id: int | None = None
 ) -> StoredImage:
-    blob = workplace.blobs.put(encode_png(image.rgb))
+    png = encode_png(image.rgb)
+    blob = workplace.blobs.put(png)
     try:
-        return _record(workplace, image, blob, label, is_synthetic=is_synthetic, case_id=case_id)
+        return _record(workplace, image, blob, png, label, is_synthetic=is_synthetic, case_id=case_id)
     except BaseException:
-        with session_scope(workplace.engine) as session:
+        with session_scope(workplace.engine, write=True) as session:
             if not is_blob_used(session, blob):  # pixels without a case would stay unseen for ever
                 workplace.blobs.discard(blob)
         raise
 
 
 def _record(
-    workplace: Workplace, image: ReadImage, blob: str, label: str, *, is_synthetic: bool, case_id: int | None
+    workplace: Workplace,
+    image: ReadImage,
+    blob: str,
+    png: bytes,
+    label: str,
+    *,
+    is_synthetic: bool,
+    case_id: int | None,
 ) -> StoredImage:
     """Image, scoring and job in one transaction. Raises StorageFull when the database has no room."""
     new = NewImage(
@@ -95,6 +103,9 @@ def _record(
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
         if case_id is not None:
             lock_open_case(session, case_id)
+        workplace.blobs.put(
+            png
+        )  # again: another upload of these pixels may have failed, and taken them away, meanwhile
         stored = add_image(session, new, now)
         if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
             workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
@@ -111,13 +122,12 @@ def _fits(image: StoredImage, max_megapixels: float) -> bool:
 
 
 def rename(workplace: Workplace, image_id: int, label: str) -> str:
-    """Change an image's label, and that of its case while nobody named that otherwise; returns it as kept.
-
-    Raises NotFound.
+    """Change an image's label, and that of its case while nobody named that otherwise; returns it as kept: an empty one
+    changes nothing, and a slash stays, since accession numbers have some. Raises NotFound.
     """
-    kept = clean_label(label)
-    with session_scope(workplace.engine, write=True) as session:
+    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
         image = get_image(session, image_id)
+        kept = to_line(label, MAX_LABEL) or image.label
         rename_image(session, image_id, kept)
         case = lock_case(session, image.case_id)
         is_alone = len(list_images_of(session, [case.id])) == 1

@@ -13,6 +13,7 @@ from db.images import get_image
 from db.roi_maps import ask_for_roi_map, fail_roi_map, find_roi_map, finish_roi_map
 from db.scorings import get_scoring, lock_scoring
 from nucleus_app.domain.edits import RegionLabel, shape_to_mapping
+from nucleus_app.domain.qupath import IMPORT_NAME
 from nucleus_app.errors import StaleRevision
 from nucleus_app.kinet.predictor import Field, Predictor
 from nucleus_app.kinet.roi import CellGrid, CellVotes, count_votes, plan_cells, vote_in_tile
@@ -24,12 +25,16 @@ _HEADER = struct.Struct("<4I")
 def ask_for_roi(workplace: Workplace, scoring_id: int) -> dict[str, Any]:
     """Have the map made, unless it is or is being made. Returns its state.
 
-    Raises NotFound, and StaleRevision for a scoring that is not done.
+    Raises NotFound, and StaleRevision for a scoring that is not done, or that no network made.
     """
     with session_scope(workplace.engine, write=True) as session:
         scoring = lock_scoring(session, scoring_id)
         if scoring.version is None:
             raise StaleRevision(f"Scoring {scoring_id} is {scoring.state.value}: ask again once it is done.")
+        if scoring.version.name == IMPORT_NAME:
+            raise StaleRevision(
+                "These nuclei were imported: a network's map of tumour exists only for what it scored itself."
+            )
         attempt = ask_for_roi_map(session, scoring_id, datetime.now(UTC))
         if attempt is not None:
             workplace.jobs.enqueue_roi(session, scoring_id, attempt)

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,7 +18,7 @@ from db.blobs import BlobStore
 from db.cases import get_case_record
 from db.edits import LoggedEdit, append_edits, find_review, list_reviews, put_review
 from db.engine import create_store, session_scope
-from db.images import NewImage, add_image, list_images
+from db.images import NewImage, add_image, list_images, rename_image
 from db.learning_cases import learn_from, list_splits
 from db.migrate import migrate
 from db.runs import list_runs
@@ -75,11 +77,21 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
     engine = create_store(f"sqlite:///{tmp_path / 'store.sqlite'}")
     migrate(engine)
     with session_scope(engine, write=True) as session:
-        image = add_image(session, NewImage("a", "b", "kept", "PNG", 40, 40, None, ()), NOW)
+        image = add_image(session, NewImage("a", "b", "first", "PNG", 40, 40, None, ()), NOW)
         put_tile(session, queue_scoring(session, image.id, PixelSize(0.5, "x"), NOW), 0, Nuclei.empty(), NOW)
     shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "migrations")
     (tmp_path / "migrations/versions/0006_later.py").write_text(LATER_REVISION)
     monkeypatch.setattr(db.migrate, "MIGRATIONS", tmp_path / "migrations")
+    with closing(
+        sqlite3.connect(tmp_path / "store.sqlite")
+    ) as reader:  # so that what was written last stays in the journal
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM image").fetchone() == (1,)
+        with session_scope(engine, write=True) as session:
+            rename_image(session, image.id, "kept")
+        db.migrate._back_up(engine, "early")
+    with closing(sqlite3.connect(tmp_path / "store.sqlite.before-early")) as copy:
+        assert copy.execute("SELECT label FROM image").fetchall() == [("kept",)]
     migrate(engine)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT stain IS NULL FROM image WHERE label = 'kept'")) == 1

@@ -96,8 +96,10 @@ def test_a_scoring_goes_from_queued_to_done(engine: Engine) -> None:
         finish_scoring(session, scoring_id, Nuclei.empty(), VERSION, NOW)  # again: nothing changes
         done = find_latest_scoring(session, image_id)
         nuclei = unpack_nuclei(get_nuclei(session, scoring_id))
+        fail_scoring(session, scoring_id, "too late", NOW)  # what goes wrong afterwards costs nothing
+        done = find_latest_scoring(session, image_id)
     assert done is not None
-    assert (done.state, done.counts, done.version) == (ScoringState.DONE, Counts(1, 1, 1), VERSION)
+    assert (done.state, done.error, done.counts, done.version) == (ScoringState.DONE, None, Counts(1, 1, 1), VERSION)
     assert nuclei.xy.tolist() == NUCLEI.xy.tolist()
 
 

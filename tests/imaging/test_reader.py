@@ -97,6 +97,41 @@ def test_odd_modes_become_rgb_and_say_so(tmp_path: Path) -> None:
     assert np.ptp(read_image(tmp_path / "sixteen.png", max_megapixels=1).rgb) == 255
 
 
+def test_planes_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
+    """Written by hand: Pillow writes none, and reads them wrong."""
+    planes = (np.moveaxis(RGB, 2, 0).astype("<u2") * 257).tobytes()
+    height, width = RGB.shape[:2]
+    size = len(planes) // 3
+    shorts = {
+        256: [width],
+        257: [height],
+        258: [16] * 3,
+        259: [1],
+        262: [2],
+        273: None,
+        277: [3],
+        278: [height],
+        279: None,
+        284: [2],
+    }
+    extra = 8 + 2 + 12 * len(shorts) + 4
+    longs = {273: [extra + 32 + size * i for i in range(3)], 279: [size] * 3}
+    entries, values = b"", b""
+    for tag, value in shorts.items():
+        kind, numbers = ("H", value) if value is not None else ("I", longs[tag])
+        packed = struct.pack(f"<{len(numbers)}{kind}", *numbers)
+        if len(packed) > 4:
+            place = extra + len(values)
+            values += packed
+            packed = struct.pack("<I", place)
+        entries += struct.pack("<HHI", tag, 3 if kind == "H" else 4, len(numbers)) + packed.ljust(4, b"\0")
+    head = b"II*\0" + struct.pack("<IH", 8, len(shorts)) + entries + b"\0" * 4 + values.ljust(32, b"\0")
+    path = tmp_path / "planes.tif"
+    path.write_bytes(head + planes)
+    with pytest.raises(InvalidImage, match="save it as 8-bit RGB"):
+        read_image(path, max_megapixels=1)
+
+
 def test_an_animation_is_read_as_its_first_frame(tmp_path: Path) -> None:
     frames = [Image.new("RGB", (40, 40), colour) for colour in ("red", "blue")]
     path = tmp_path / "moving.gif"

@@ -17,6 +17,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import InvalidImage, NotFound, StorageFull, UnknownPixelSize
 from nucleus_app.imaging.reader import decode_png
+from nucleus_app.services import intake
 from nucleus_app.services.intake import clean_label, rename, score_at, take_in, take_in_demo
 from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.workplace import Workplace
@@ -195,6 +196,26 @@ def test_cases_can_be_renamed(workplace: Workplace, upload: Path) -> None:
     image = take_in(workplace, upload, upload.name)
     assert rename(workplace, image.id, "  P-17\n") == "P-17"
     assert [case.image.label for case in list_scored_images(workplace)] == ["P-17"]
+
+
+def test_a_typed_label_keeps_its_slash_and_an_empty_one_changes_nothing(workplace: Workplace, upload: Path) -> None:
+    image = take_in(workplace, upload, upload.name)
+    assert rename(workplace, image.id, "12345/24") == "12345/24"
+    assert rename(workplace, image.id, " \n") == "12345/24"
+    assert get_scored_image(workplace, image.id).image.label == "12345/24"
+
+
+def test_pixels_that_a_failed_upload_took_away_meanwhile_are_kept(
+    workplace: Workplace, upload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = take_in(workplace, upload, "first.png")
+
+    def fail_elsewhere(session: object, case_id: int) -> None:
+        workplace.blobs.discard(first.blob)
+
+    monkeypatch.setattr(intake, "lock_open_case", fail_elsewhere)
+    second = take_in(workplace, upload, "second.png", first.case_id)
+    assert workplace.blobs.get(second.blob)
 
 
 def test_the_demo_field_comes_once_and_only_first(workplace: Workplace) -> None:

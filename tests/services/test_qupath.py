@@ -16,6 +16,7 @@ from nucleus_app.services import carrying
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.qupath import THRESHOLDS, import_annotations, list_classes
 from nucleus_app.services.reviews import ReviewDesk
+from nucleus_app.services.roi import ask_for_roi
 from nucleus_app.services.scored_images import get_record, get_scored_image
 from nucleus_app.services.workplace import Workplace
 from tests.domain.qupath_files import DERIVED, collection, feature, multipoint, polygon, ring
@@ -121,6 +122,13 @@ def test_scoring_again_after_an_import_that_nobody_corrected_is_as_if_there_was_
     again = score(workplace, image_id, CANDIDATES)
     assert desk.read_edits(again, 0).score == before
     assert carrying.IMPORT_NAME == "QuPath import"
+
+
+def test_a_networks_map_of_what_was_imported_is_refused_at_once(workplace: Workplace, image_id: int) -> None:
+    add_scoring(workplace, image_id)
+    made = import_annotations(workplace, image_id, FILE, MAPPING, "")
+    with pytest.raises(StaleRevision, match="These nuclei were imported"):
+        ask_for_roi(workplace, made.scoring_id)
 
 
 def test_while_the_image_is_scored_nothing_is_imported(workplace: Workplace, image_id: int, scoring_id: int) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import hashlib
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 from fastapi.testclient import TestClient
 
+from nucleus_app.services.casework import CaseDesk
+from nucleus_app.services.downloads import write_cases
+from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import add_scoring
@@ -34,6 +39,18 @@ def test_a_case_goes_from_its_sheet_to_a_signature_and_back(client: TestClient, 
     ]
     reopened = client.post(f"{case}/reopen", json={"reader": "Dr. B", "reason": "recount"}).json()
     assert (reopened["signature"], reopened["revision"]) == (None, 2)
+
+
+def test_a_signed_report_that_is_lost_costs_no_other_case_its_row(
+    client: TestClient, case: str, workplace: Workplace
+) -> None:
+    digest = client.get(case).json()["digest"]
+    signed = client.post(f"{case}/sign", json={"digest": digest, "reader": "Dr. A"}).json()
+    workplace.blobs.discard(signed["signature"]["sha256"])
+    after_a_restart = CaseDesk(workplace, ReviewDesk(workplace))
+    with ZipFile(BytesIO(write_cases(workplace, after_a_restart).content)) as book:
+        said = b"".join(book.read(name) for name in book.namelist())
+    assert b"the signed report is missing or damaged: restore it from a backup" in said
 
 
 @pytest.mark.parametrize(
