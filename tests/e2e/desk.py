@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.e2e.bench import Bench
 from tests.e2e.pages import wait_scored
 
-CHOOSE = """(id) => { const { viewer } = document.querySelector('.nv-root'); viewer.panel.showNotices([]); viewer.choose(id); }"""
+CHOOSE = """(id) => { const { viewer } = document.querySelector('.nv-root'); viewer.panel.notices.replaceChildren(); viewer.choose(id); }"""
 ZOOM = """(zoom) => { const v = document.querySelector('.nv-root').viewer, p = v.osd.viewport;
   p.goHome(true); p.zoomTo(p.getHomeZoom() * zoom, null, true); v.osd.forceRedraw(); v.draw(); }"""
 

@@ -19,7 +19,9 @@ def open_page(page: Page, app: RunningApp, address: str = "") -> None:
 
 
 def wait_scored(page: Page) -> None:
+    """The nuclei are there, and the pixels that a place on the screen belongs to."""
     expect(page.locator(".nv-root")).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=120_000)
+    page.wait_for_function("document.querySelector('.nv-root').viewer.shownImage !== null")
 
 
 # The page about learning, for whoever tests the loop.

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
@@ -71,6 +71,59 @@ def test_edits_made_without_a_connection_are_kept_and_sent_later_even_by_another
     bench.key("x")
     bench.saved()
     expect(page.locator(".nv-saved")).to_have_text(re.compile(r"saved \d\d:\d\d:\d\d"))
+
+
+def test_what_a_proxy_answers_in_the_apps_place_drops_no_edit(bench: Bench, page: Page) -> None:
+    before = sum(bench.counts())
+    statuses = [401, 404, 429]
+
+    def stand_between(route: Route) -> None:
+        if route.request.method == "POST" and statuses:
+            return route.fulfill(status=statuses.pop(0), content_type="text/html", body="<h1>Sign in</h1>")
+        return route.continue_()
+
+    page.route("**/edits*", stand_between)
+    page.mouse.move(*bench.at(*bench.counted()[0][1:3]))
+    bench.key("x")
+    expect(page.locator(".nv-saved")).to_contain_text("1 edit not saved yet")
+    assert sum(bench.counts()) == before - 1
+    assert statuses == []
+    expect(page.locator(".nv-error")).to_have_count(0)
+
+
+def test_edits_count_as_kept_only_when_the_browser_kept_every_one(bench: Bench, page: Page) -> None:
+    bench.counts()
+    page.route("**/edits*", lambda route: route.abort())
+    ones = bench.counted()[:3]
+
+    def remove(one: list[float]) -> None:
+        page.mouse.move(*bench.at(one[1], one[2]))
+        bench.key("x")
+
+    page.evaluate(
+        """() => { const own = Storage.prototype.setItem; Storage.prototype.setItem = () => {
+        Storage.prototype.setItem = own; throw new DOMException('full', 'QuotaExceededError'); }; }"""
+    )
+    remove(ones[0])
+    remove(ones[1])
+    said = page.locator(".nv-saved")
+    expect(said).to_contain_text("2 edits not saved yet. This browser cannot keep them either")
+    page.unroute("**/edits*")
+    bench.saved()
+    page.route("**/edits*", lambda route: route.abort())
+    remove(ones[2])
+    expect(said).to_contain_text("1 edit not saved yet. They are kept in this browser")
+    page.unroute("**/edits*")
+    bench.saved()
+
+
+def test_what_the_viewer_says_stays_when_gradio_takes_its_own_notices_back(bench: Bench, page: Page) -> None:
+    say = "(notices) => document.querySelector('.nv-root').viewer.panel.showNotices(notices)"
+    page.evaluate("document.querySelector('.nv-root').viewer.panel.addNotice('error', '2 corrections were not kept.')")
+    page.evaluate(say, [{"kind": "info", "text": "Drop an image first."}])
+    expect(page.locator(".nv-notice")).to_have_count(2)
+    page.evaluate(say, [])
+    expect(page.locator(".nv-notice span")).to_have_text(["2 corrections were not kept."])
 
 
 def test_a_killed_server_loses_nothing_that_was_shown_as_saved_and_gets_the_rest_later(

@@ -64,7 +64,13 @@ export class CaseDesk {
 
   /** Whether the score on the page is not that of all that she did yet. */
   get isWaiting() {
-    return !this.store?.state || this.store.isWaiting || Boolean(this.viewer.session?.outbox.pending);
+    return !this.store?.state || this.store.isWaiting || Boolean(this.viewer.session?.outbox.pending) || this.isSending;
+  }
+
+  /** Whether corrections of an image of the case that was left are on their way. */
+  get isSending() {
+    const { images } = this.store?.state ?? {};
+    return Boolean(images) && this.viewer.leaving.has(images.map(({ blob }) => blob));
   }
 
   get isSigned() {
@@ -85,9 +91,21 @@ export class CaseDesk {
   /** Whether a change is refused, which is then said. */
   refuses() {
     if (!this.isSigned) return false;
-    this.notice('info', LOCKED, { once: true });
-    this.viewer.say(LOCKED);
+    this.explain(LOCKED);
     return true;
+  }
+
+  /** The same where the image that is open is not on the screen: a place there is none of it. */
+  refusesPlaces(isQuiet = false) {
+    if (this.viewer.shownImage !== null) return false;
+    if (!isQuiet && this.viewer.openId !== null) this.explain(LOADING);
+    return true;
+  }
+
+  /** Why nothing was done. */
+  explain(text) {
+    this.notice('info', text, { once: true });
+    this.viewer.say(text);
   }
 
   /** The image that something is to be added to; null, and why, where none can be: another one may be on its way. */
@@ -95,8 +113,7 @@ export class CaseDesk {
     if (this.refuses()) return null;
     const { viewer, store } = this, isThere = wanted !== null && wanted === viewer.shownImage && store?.state?.images.some(({ id }) => id === wanted);
     if (isThere) return wanted;
-    this.notice('info', LOADING, { once: true });
-    viewer.say(LOADING);
+    this.explain(LOADING);
     return null;
   }
 
@@ -168,6 +185,12 @@ export class CaseDesk {
     this.seen = rev;
     this.hotSpots.onChanged(true);
     this.store?.refresh();
+  }
+
+  /** Corrections of an image that was left are saved, or lost. */
+  onLeft() {
+    this.store?.refresh();
+    this.showSign();
   }
 
   // What the parts ask for
@@ -298,9 +321,9 @@ export class CaseDesk {
   }
 
   showSign() {
-    const { viewer, isWaiting } = this, { dataset } = viewer.root;
+    const { viewer, isWaiting, isSending } = this, { dataset } = viewer.root;
     dataset.caseWaiting = isWaiting ? 'yes' : 'no';
-    this.sign.show(this.store?.state ?? null, { isWaiting, image: viewer.openId, palette: dataset.palette });
+    this.sign.show(this.store?.state ?? null, { isWaiting, isSending, image: viewer.openId, palette: dataset.palette });
   }
 
   /** The card and the boxes; also when only the tool or the image changes. */

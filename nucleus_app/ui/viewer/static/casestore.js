@@ -119,7 +119,7 @@ export class CaseStore {
       return true;
     } catch (error) {
       if (error.status === 409) this.unsure = true;
-      else if (error.status >= 400 && error.status < 500) this.refused(error);
+      else if (error.isFinal) this.refused(error);
       else throw error;
       return !this.unsure;
     } finally {

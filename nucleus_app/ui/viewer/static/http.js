@@ -2,12 +2,21 @@
 
 const TIMEOUT_MS = 20_000;
 
-/** Throws an Error whose message can be shown; `status` is missing where no answer came. */
+/**
+ * Whether an answer says that the app will never take what was sent. All else, as a proxy that asks to sign in, has too much to do or
+ * does not find the app, is like a lost network: try again. isOurs: it came with the app's own words.
+ */
+export function isRefusal(status, isOurs) {
+  return [413, 415, 422].includes(status) || (isOurs && [400, 404].includes(status));
+}
+
+/** Throws an Error whose message can be shown; `status` is missing where no answer came, `isFinal` is that of isRefusal. */
 export async function ask(url, { method = 'GET', body, text, timeout = TIMEOUT_MS } = {}) {
   const sends = body !== undefined || text !== undefined;
   const options = sends ? { headers: { 'content-type': 'application/json' }, body: text ?? JSON.stringify(body) } : {};
   const answer = await fetch(url, { method, cache: 'no-store', signal: AbortSignal.timeout(timeout), ...options });
   if (answer.ok) return answer.json();
   const { detail } = answer.status < 500 ? await answer.json().catch(() => ({})) : {};
-  throw Object.assign(new Error(typeof detail === 'string' ? detail : `The server answered ${answer.status}.`), { status: answer.status });
+  const { status } = answer, isOurs = typeof detail === 'string';
+  throw Object.assign(new Error(isOurs ? detail : `The server answered ${status}.`), { status, isFinal: isRefusal(status, isOurs) });
 }

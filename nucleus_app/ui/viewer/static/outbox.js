@@ -2,18 +2,20 @@
 // acknowledged it, retried for as long as that takes, and sent by a later page when this one is gone.
 
 import { authorId, BoxStore, randomId } from './box.js';
+import { isRefusal } from './http.js';
 
 const POLL_MS = 1500, FIRST_PAUSE_MS = 300, LONGEST_PAUSE_MS = 5000, TIMEOUT_MS = 15000;
 const BATCH_EDITS = 200, BATCH_CHARACTERS = 500_000; // the server takes 4 MB, a proxy in front of it often one
-const MUTE = { onChange() {}, onRefused() {}, onStale() {} };
+const MUTE = { onChange() {}, onRefused() {} };
 
 export class Outbox {
   /**
    * url: of the scoring's edits; review: to be kept up to date.
-   * handlers: onChange(answer, isNews) after anything came back (null: nothing did), onRefused(text), onStale(text, how many edits are lost), reader() the name.
+   * handlers: onChange(answer, isNews) after anything came back (null: nothing did), onRefused(text), onStale(text, how many edits are lost),
+   * onEnd(outbox) once nothing more is sent, reader() the name.
    */
   constructor(url, blob, scoring, review, handlers) {
-    Object.assign(this, { url, review, handlers, author: authorId(), client: randomId(), seq: 0, rev: 0, savedAt: null, failing: false, reason: '' });
+    Object.assign(this, { url, blob, review, handlers, author: authorId(), client: randomId(), seq: 0, rev: 0, savedAt: null, failing: false, reason: '' });
     Object.assign(this, { closed: false, leaving: false, unkept: false, pause: FIRST_PAUSE_MS, most: BATCH_EDITS });
     this.store = new BoxStore(blob, scoring);
     this.boxes = new Map(this.store.read()); // what earlier pages left goes first: own edits may name it
@@ -52,7 +54,7 @@ export class Outbox {
     const edit = { seq: ++this.seq, op };
     const key = `${this.client}:${edit.seq}`;
     this.boxes.get(this.client).edits.push(edit);
-    this.unkept = !this.store.keep(this.client, this.author, edit); // the page warns before it is closed
+    if (!this.store.keep(this.client, this.author, edit)) this.unkept = true; // the page warns before it is closed
     this.review.apply({ key, op, author: this.author, at: new Date().toISOString(), reader: this.handlers.reader() });
     this.poke();
     return key;
@@ -71,7 +73,7 @@ export class Outbox {
 
   /** Nobody looks any more: send what is left, then end. */
   close() {
-    this.handlers = { ...MUTE, onStale: this.handlers.onStale, reader: this.handlers.reader };
+    this.handlers = { ...this.handlers, ...MUTE };
     this.leaving = true;
     if (this.polling) this.aborter.abort();
     if (!this.pending) this.end();
@@ -80,6 +82,7 @@ export class Outbox {
   end() {
     this.closed = true;
     clearTimeout(this.timer);
+    this.handlers.onEnd(this);
   }
 
   /** One request at a time: what is pending, else a question for what others did. */
@@ -149,6 +152,7 @@ export class Outbox {
     const box = this.boxes.get(client);
     box.edits = box.edits.filter(({ seq }) => !seqs.includes(seq));
     for (const seq of seqs) this.store.drop(client, seq);
+    if (!this.pending) this.unkept = false;
   }
 
   /** The server takes edits of this scoring no more. */
@@ -174,9 +178,9 @@ export class Outbox {
       if (response.ok) return await response.json();
       const answer = response.status < 500 ? await response.json().catch(() => ({})) : {};
       if (response.status === 422 && answer.refused !== undefined) return answer;
-      if (response.status === 409) return { ...answer, stale: true };
-      const said = typeof answer.detail === 'string' ? answer.detail : `The server answered ${response.status}.`;
-      throw Object.assign(new Error(said), { said, isFinal: [400, 404, 413, 415, 422].includes(response.status) });
+      const isOurs = typeof answer.detail === 'string', said = isOurs ? answer.detail : `The server answered ${response.status}.`;
+      if (response.status === 409 && isOurs) return { ...answer, stale: true };
+      throw Object.assign(new Error(said), { said, isFinal: isRefusal(response.status, isOurs) });
     } finally {
       clearTimeout(timer);
     }

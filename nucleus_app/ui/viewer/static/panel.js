@@ -27,7 +27,7 @@ export function describeState(caseData) {
 export class Panel {
   /** handlers: onPalette(name), onToggle(class, shown), and those of ReviewPanel. desk: the case's parts. */
   constructor(host, handlers, desk) {
-    Object.assign(this, { handlers, shown: [true, true, true], palette: 'paper', service: null });
+    Object.assign(this, { handlers, shown: [true, true, true], palette: 'paper', service: null, ofGradio: [] });
     this.notices = el('div', { class: 'nv-notices', role: 'alert' });
     this.head = el('div', {});
     this.verdict = el('div', { 'aria-live': 'polite' });
@@ -40,9 +40,10 @@ export class Panel {
     host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.worklist.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
+  /** Gradio's, in place of its last ones; the viewer's own stay. */
   showNotices(notices) {
-    this.notices.replaceChildren();
-    for (const { kind, text } of notices) this.addNotice(kind, text);
+    for (const node of this.ofGradio) node.remove();
+    this.ofGradio = notices.map(({ kind, text }) => this.addNotice(kind, text));
   }
 
   /** once: in place of the same text; key: of an earlier one with the same key; action: [text, what a button does]. */
@@ -53,6 +54,7 @@ export class Panel {
       button('×', () => node.remove(), { class: 'nv-notice-off', title: 'Dismiss', 'aria-label': 'Dismiss' }));
     this.notices.append(node);
     this.notices.scrollTop = this.notices.scrollHeight;
+    return node;
   }
 
   dropNotice(key) {

@@ -49,30 +49,33 @@ export class ReviewPanel {
 
   /** Build the sliders of a scoring. */
   setUpCuts(floors, thresholds) {
+    this.levels = thresholds;
     this.inputs = NOUNS.map((noun, kind) => {
       const value = el('output', {});
       const input = el('input', { type: 'range', min: (Math.ceil(floors[kind] * 100 - 1e-9) / 100).toFixed(2), max: 1, step: 0.01, 'aria-label': `Threshold of ${noun} nuclei`, 'data-cut': kind });
       input.addEventListener('input', () => { this.moving = kind; this.handlers.onCut(kind, Number(input.value), false); });
-      input.addEventListener('change', () => { this.moving = null; this.handlers.onCut(kind, Number(input.value), true); });
-      for (const end of ['pointerup', 'pointercancel', 'blur']) input.addEventListener(end, () => this.letGo(kind)); // back at its start it has not changed
+      input.addEventListener('change', () => this.letGo(kind));
+      for (const end of ['pointerup', 'pointercancel', 'blur']) input.addEventListener(end, () => { if (this.moving === kind) this.letGo(kind); }); // back at its start it has not changed
       const back = el('button', { type: 'button', title: 'Back to the network’s own', 'aria-label': `Back to the network’s own threshold for ${noun}`, onclick: () => this.handlers.onCut(kind, thresholds[kind], true) }, '↺');
       return { input, value, back, own: thresholds[kind], row: el('label', { class: 'nv-cut' }, el('span', {}, noun), input, value, back) };
     });
     this.sliders.replaceChildren(...this.inputs.map(({ row }) => row));
   }
 
-  /** A slider that was moved and came back is no edit. */
+  /** A slider that was moved and came back is no edit, nor is one whose level was taken already. */
   letGo(kind) {
-    if (this.moving !== kind) return;
+    const level = Number(this.inputs[kind].input.value), committed = this.levels[kind];
     this.moving = null;
-    this.handlers.onCut(kind, Number(this.inputs[kind].input.value), false);
+    if (isSame(level, committed)) this.handlers.onCut(kind, committed, false);
+    else this.handlers.onCut(kind, level, true);
   }
 
   showCuts(levels) {
+    this.levels = levels;
     this.inputs?.forEach(({ input, value, back, own }, kind) => {
       if (this.moving !== kind) input.value = levels[kind].toFixed(2); // else the reader holds it
       value.textContent = Number(input.value).toFixed(2);
-      back.disabled = Math.abs(Number(input.value) - own) < 0.005;
+      back.disabled = isSame(Number(input.value), own);
     });
   }
 
@@ -106,6 +109,11 @@ export class ReviewPanel {
     }));
     if (edits.length > this.listed) this.list.append(el('li', {}, button('Earlier edits', () => { this.listed += LISTED; this.shownHistory = ''; this.showHistory(review); })));
   }
+}
+
+/** Whether two levels are the same on a slider, whose steps are hundredths. */
+function isSame(a, b) {
+  return a.toFixed(2) === b.toFixed(2);
 }
 
 function section(title, open, ...children) {

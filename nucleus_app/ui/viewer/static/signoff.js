@@ -24,7 +24,7 @@ export class SignOff {
     this.update();
   }
 
-  /** context: { isWaiting, image (its id, or null), palette }. state: null where there is no case. */
+  /** context: { isWaiting, isSending (corrections of an image that was left), image (its id, or null), palette }. state: null where there is no case. */
   show(state, context) {
     Object.assign(this, { state, context });
     if (!state) this.asks = this.wrong = '';
@@ -61,7 +61,7 @@ export class SignOff {
     const name = this.name.value.trim();
     const what = primary ? `${primary.name} ${primary.shown} % (95 % interval ${range(primary.low_percent, primary.high_percent)} %), ${score.class_name ?? 'no class'}, ${countWarnings(this.state.warnings.length)}, ${images.length === 1 ? '1 image' : `${images.length} images`}.`
       : `nothing, there is no score. ${score.missing}`;
-    const waits = busy ? 'An image is still being scored.' : this.context.isWaiting ? 'The last change is being saved…' : '';
+    const waits = busy ? 'An image is still being scored.' : this.context.isSending ? 'Corrections of an image of this case are being saved…' : this.context.isWaiting ? 'The last change is being saved…' : '';
     return [el('div', { class: 'nv-confirm', role: 'group', 'aria-label': 'Sign off' },
       el('p', {}, el('strong', {}, again || 'You sign: '), what),
       el('p', {}, name ? `Signed by ${name}. It is locked then, until someone reopens it with a reason.` : 'Give your name in the field above first.'),

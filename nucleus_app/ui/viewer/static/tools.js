@@ -2,20 +2,21 @@
 
 import { recallJson, remember } from './memory.js';
 import { ABSENT, NETWORK } from './points.js';
-import { inPolygon } from './regions.js';
+import { boundsOf, inPolygon } from './regions.js';
 import { frame } from './fieldframe.js';
 
 export const TOOLS = ['pan', 'point', 'rectangle', 'lasso', 'brush', 'polygon', 'eraser', 'field'];
 const SLACK_PX = 6; // a hand shakes, a pen more
 const PICK_PX = 9, SNAP_UM = 3, MOST_NUMBERS = 3600, MOST_LENGTHS = 50, MOST_IDS = 50_000;
 const STORE = 'nucleus:tool';
+const HIDDEN = 'There is a mark of a class that is hidden here: show it in the legend first.';
 export const LABELS = ['tumour', 'non-tumour', 'exclude', 'reviewed'];
 const DRAWING = ['rectangle', 'lasso', 'brush', 'eraser', 'field'];
 
 export class Tools {
   /**
    * stage: { osd, points, review, view, mpp, width, height, commit(op), draw(), repaint(), repaintRegions(), isVisible(i), onField(box),
-   * onTool(), walk(step), say(text) }. repaint draws the pointer's layer, draw everything.
+   * onTool(), walk(step), say(text), explain(text), shownImage, refusesPlaces(isQuiet) }. repaint draws the pointer's layer, draw everything.
    */
   constructor(stage) {
     const { tool, kind, label, brushUm } = { tool: 'pan', kind: 0, label: 'tumour', brushUm: 20, ...recallJson(STORE, {}) };
@@ -49,13 +50,21 @@ export class Tools {
 
   /** Where the pointer is in the image, or null. */
   get pointer() {
-    return this.position && this.toImage(this.position);
+    return this.stage.view && this.position && this.toImage(this.position);
   }
 
   choose(tool) {
     this.tool = tool;
     this.drop();
     this.keep();
+  }
+
+  /** Also of an outline that is not closed yet. */
+  setLabel(label) {
+    this.label = label;
+    if (this.tool === 'polygon' && this.draft) this.draft.label = label;
+    this.keep();
+    this.stage.repaintRegions();
   }
 
   /** Show the choice, and remember it for this reader. */
@@ -77,10 +86,10 @@ export class Tools {
     return { x: round((position.x - view.x) / view.scale - 0.5, width), y: round((position.y - view.y) / view.scale - 0.5, height) };
   }
 
-  /** The visible nucleus at a place, or -1. */
-  pick({ x, y }) {
+  /** The visible nucleus at a place, or the one for which accept(i) holds; -1 where there is none. */
+  pick({ x, y }, accept = (i) => this.stage.isVisible(i)) {
     const { points, view } = this.stage;
-    return points.nearest(x, y, Math.max(PICK_PX, view.radius * 1.2) / view.scale, (i) => this.stage.isVisible(i));
+    return points.nearest(x, y, Math.max(PICK_PX, view.radius * 1.2) / view.scale, accept);
   }
 
   // Pointer
@@ -101,7 +110,7 @@ export class Tools {
 
   /** The image or its nuclei may have changed under the pointer. What was just removed under it makes no neighbour the next target. */
   look() {
-    const looks = this.position && !this.press && this.follows !== 'nothing' && !DRAWING.includes(this.tool);
+    const looks = this.stage.shownImage !== null && this.position && !this.press && this.follows !== 'nothing' && !DRAWING.includes(this.tool);
     this.hover = looks ? this.pick(this.pointer) : -1;
   }
 
@@ -111,6 +120,7 @@ export class Tools {
   }
 
   onPress({ position, originalEvent }) {
+    if (this.stage.refusesPlaces(this.tool === 'pan' || this.panning)) return;
     const at = this.toImage(position);
     const { shiftKey, altKey } = originalEvent;
     this.press = { position, at, moved: false, on: this.pick(at), shiftKey, altKey, pans: this.panning };
@@ -169,6 +179,8 @@ export class Tools {
     if (this.tool !== 'point') return this.select(on < 0 ? [] : [on], { shiftKey, altKey });
     if (on >= 0) return shiftKey ? this.act('delete', [on]) : this.act('class', [on], this.kind);
     if (shiftKey) return;
+    const { points } = this.stage;
+    if (this.pick(at, (i) => points.standings[i] !== ABSENT && !this.stage.isVisible(i)) >= 0) return this.stage.explain(HIDDEN); // else it would count twice
     const peak = altKey ? -1 : this.findPeak(at);
     if (peak >= 0) this.act('class', [peak], this.kind);
     else this.stage.commit({ op: 'add', x: at.x, y: at.y, c: this.kind });
@@ -237,7 +249,7 @@ export class Tools {
   /** Enter: in the queue "as the network says", at the crosshair a click, else the end of an outline. */
   enter() {
     if (this.follows === 'focus' && this.focus >= 0) return this.agree();
-    if (this.crosshair) return this.click(this.middle());
+    if (this.crosshair) return this.stage.refusesPlaces() ? undefined : this.click(this.middle());
     if (this.draft) this.closePolygon();
   }
 
@@ -264,15 +276,14 @@ export class Tools {
   }
 
   selectInside(pts, how) {
-    const xs = pts.filter((_, i) => i % 2 === 0), ys = pts.filter((_, i) => i % 2);
-    const box = [xs.reduce((a, b) => Math.min(a, b)), ys.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b)), ys.reduce((a, b) => Math.max(a, b))];
     const { points } = this.stage;
     const found = [];
-    for (const i of points.within(...box)) if (this.stage.isVisible(i) && inPolygon(pts, points.xy[2 * i], points.xy[2 * i + 1])) found.push(i);
+    for (const i of points.within(...boundsOf({ pts }))) if (this.stage.isVisible(i) && inPolygon(pts, points.xy[2 * i], points.xy[2 * i + 1])) found.push(i);
     this.select(found, how);
   }
 
   selectView() {
+    if (this.stage.refusesPlaces(true)) return;
     const { view, points } = this.stage;
     const a = this.toImage({ x: 0, y: 0 }), b = this.toImage({ x: view.width, y: view.height });
     this.select([...points.within(a.x, a.y, b.x, b.y)].filter((i) => this.stage.isVisible(i)), {});
@@ -280,6 +291,7 @@ export class Tools {
 
   /** Pick the targeted nucleus up, or put the one that was picked up down at the pointer or crosshair. */
   carry() {
+    if (this.stage.refusesPlaces()) return;
     const at = this.crosshair ? this.middle() : this.pointer;
     const { carried } = this;
     this.carried = carried < 0 ? this.targets()[0] ?? -1 : -1;

@@ -8,11 +8,10 @@ import { FieldLayer } from './fieldlayer.js';
 import { HeatLayer } from './heatlayer.js';
 import { describe, placeOf } from './history.js';
 import { ask } from './http.js';
-import { listBoxes } from './box.js';
 import { Keys, KeySheet } from './keys.js';
+import { Leaving } from './leaving.js';
 import { fit, lookAt, viewOf, walk } from './looking.js';
 import { recall, remember } from './memory.js';
-import { Outbox } from './outbox.js';
 import { Overlay } from './overlay.js';
 import { NOUNS, PALETTES } from './palettes.js';
 import { Panel } from './panel.js';
@@ -37,7 +36,8 @@ export function mount({ element, props, trigger, watch, base }) {
 class Viewer {
   constructor(element, props, trigger, watch, base) {
     const points = PointStore.empty();
-    Object.assign(this, { element, props, trigger, base, points, review: new Review(points, [1, 1, 1]), session: null, openId: null, leaving: new Set() });
+    Object.assign(this, { element, props, trigger, base, points, review: new Review(points, [1, 1, 1]), session: null, openId: null });
+    this.leaving = new Leaving(base, { onStale: (...what) => this.onStale(...what), onEnd: () => this.desk.onLeft(), reader: () => this.reader() });
     this.root = element.querySelector('.nv-root');
     this.stage = element.querySelector('.nv-stage');
     this.osd = window.OpenSeadragon({
@@ -62,7 +62,7 @@ class Viewer {
     this.actions = new Actions(this, this.keys);
     this.toolbar = new Toolbar(this.stage, this.keys, {
       act: (action) => { this.actions.act(action); this.focus(); },
-      onLabel: (label) => { this.tools.label = label; this.tools.keep(); this.focus(); },
+      onLabel: (label) => { this.tools.setLabel(label); this.focus(); },
     });
     this.sheet = new KeySheet(this.root, this.keys);
     this.keys.onChange = () => this.onTool();
@@ -72,7 +72,7 @@ class Viewer {
     this.stage.querySelector('.nv-under').prepend(this.heat.key);
     this.setPalette(this.panel.palette);
     this.listen(watch);
-    for (const [blob, scoring] of listBoxes()) this.drain(blob, scoring);
+    this.leaving.drain();
     this.onValue();
   }
 
@@ -80,9 +80,10 @@ class Viewer {
     this.osd.addHandler('update-viewport', () => this.draw());
     this.osd.addHandler('resize', () => requestAnimationFrame(() => this.draw()));
     this.osd.addHandler('open', () => this.restoreView());
+    this.osd.addHandler('open-failed', () => { if (this.shownId === null) this.root.dataset.open = ''; }); // the next refresh tries again
     this.osd.addHandler('animation-finish', () => this.data && keepView(this.data.blob, this.osd.viewport.getBounds()));
     this.actions.listen(this.root);
-    window.addEventListener('beforeunload', (event) => { if (this.session?.outbox.pending || [...this.leaving].some((outbox) => outbox.pending)) event.preventDefault(); });
+    window.addEventListener('beforeunload', (event) => { if (this.session?.outbox.pending || !this.leaving.isEmpty) event.preventDefault(); });
     this.stage.addEventListener('pointerdown', (event) => { if (!event.target.closest('button, input, select')) this.focus(); }, true);
     watch('value', () => this.onValue());
   }
@@ -154,12 +155,8 @@ class Viewer {
     Object.assign(this.root.dataset, { ready: '', n: 0 });
     this.regions.update([]);
     this.onTool();
+    this.desk.showSign();
     this.draw();
-  }
-
-  /** Send what an earlier page left for another image. */
-  drain(blob, scoring) {
-    this.leaving.add(Outbox.drain(this.base, blob, scoring, { onChange() {}, onRefused() {}, onStale: (text, lost) => this.onStale(scoring, text, lost), reader: () => this.reader() }));
   }
 
   /** Corrections of a scoring are not taken (any more). */
@@ -204,6 +201,7 @@ class Viewer {
     if (this.root.dataset.open !== String(data.id)) {
       this.root.dataset.open = data.id;
       this.regions.setSize(data.width_px, data.height_px);
+      this.regions.update(this.review.regions);
       this.desk.onImage();
       this.shownId = null; // until its pixels are there
       this.osd.open(`${this.base}nucleus/tiles/${data.blob}/${data.id}.dzi`);
@@ -223,9 +221,8 @@ class Viewer {
 
   async startSession(data) {
     const session = await Session.open(this.base, data, {
-      onChange: (isNews) => this.onSynced(isNews), reader: () => this.reader(),
+      ...this.leaving.handlersOf(data.scoring), onChange: (isNews) => this.onSynced(isNews),
       onRefused: (text) => { this.panel.addNotice('error', text); this.onEdited(); },
-      onStale: (text, lost) => this.onStale(data.scoring, text, lost),
     });
     if (data.id !== this.openId || this.session) return;
     Object.assign(this, { session, points: session.points, review: session.review });
@@ -240,9 +237,13 @@ class Viewer {
 
   commit(op) {
     if (!this.session) return this.say('There is nothing to correct yet: score the image first.');
-    if (!this.desk.refuses()) this.session.commit(op);
+    if (!this.desk.refuses() && (op.op === 'cut' || !this.refusesPlaces())) this.session.commit(op);
     this.onEdited();
   }
+
+  refusesPlaces(isQuiet) { return this.desk.refusesPlaces(isQuiet); }
+
+  explain(text) { this.desk.explain(text); }
 
   /** After any change of the fold, own or others'. */
   onEdited() {
