@@ -25,9 +25,9 @@ class BlobStore:
     def put(self, content: bytes) -> str:
         """Keep bytes; returns their name. A crash leaves the whole blob or none."""
         name = hashlib.sha256(content).hexdigest()
-        path = self._path(name)
-        if self._files.exists(path):
+        if self.holds(name):
             return name
+        path = self._path(name)
         partial = f"{self._root}/partial/{uuid.uuid4().hex}"
         try:
             self._files.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
@@ -60,8 +60,11 @@ class BlobStore:
 
     def discard(self, name: str) -> None:
         """Forget a blob; one that is not there is fine."""
-        if self._files.exists(self._path(name)):
+        if self.holds(name):
             self._files.rm(self._path(name))
+
+    def holds(self, name: str) -> bool:
+        return bool(self._files.exists(self._path(name)))
 
     def get(self, name: str) -> bytes:
         """The bytes of that name. Raises NotFound when they are gone or damaged."""

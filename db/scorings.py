@@ -129,9 +129,9 @@ def finish_scoring(session: Session, scoring_id: int, candidates: Nuclei, versio
 
 
 def fail_scoring(session: Session, scoring_id: int, reason: str, now: datetime) -> None:
-    """Note why it failed. One that is done stays done: what goes wrong after that cost nothing of it."""
+    """Note why an open scoring failed. One that is over stays as it is: what goes wrong after that cost nothing of it."""
     row = _get_row(session, scoring_id)
-    if row.state == ScoringState.DONE.value:
+    if not _stored(session, row).is_open:
         return
     row.state, row.error, row.finished = ScoringState.FAILED.value, reason[:1000], now
 

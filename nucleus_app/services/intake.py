@@ -103,9 +103,8 @@ def _record(
     with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
         if case_id is not None:
             lock_open_case(session, case_id)
-        workplace.blobs.put(
-            png
-        )  # again: another upload of these pixels may have failed, and taken them away, meanwhile
+        if not workplace.blobs.holds(blob):  # another upload of these pixels failed meanwhile, and took them away
+            workplace.blobs.put(png)
         stored = add_image(session, new, now)
         if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
             workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))

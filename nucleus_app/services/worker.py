@@ -133,15 +133,7 @@ class Scorer:
         self._mapper.fail(scoring_id, f"The map was {GIVEN_UP} {SEE_LOG}", attempt)
 
     def give_up(self, scoring_id: int) -> None:
-        """Fail a scoring that is still open."""
-        with session_scope(self._workplace.engine, write=True) as session:
-            if get_scoring(session, scoring_id).is_open:
-                fail_scoring(
-                    session,
-                    scoring_id,
-                    f"Scoring was {GIVEN_UP} {SEE_LOG}",
-                    _now(),
-                )
+        self.fail(scoring_id, f"Scoring was {GIVEN_UP} {SEE_LOG}")
 
     def fail(self, scoring_id: int, reason: str) -> None:
         with session_scope(self._workplace.engine, write=True) as session:
