@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from nucleus_app import RESEARCH_USE_ONLY
+from nucleus_app.domain.rules import show_percent
 from nucleus_app.domain.sheet import CATEGORIES, MAX_FIELDS, CaseSheet, Protocol, Shares, find_role, parse_sheet
 from nucleus_app.errors import InvalidCase, InvalidImage, NucleusAppError
 from nucleus_app.settings import Settings
@@ -242,7 +243,7 @@ def _summarise(record: ImageRecord) -> str:
     shown = (
         "no tumour nucleus"
         if index is None
-        else f"{index.percent:.1f} % ({index.low_percent:.1f} to {index.high_percent:.1f})"
+        else f"{show_percent(index.percent)} % ({show_percent(index.low_percent)} to {show_percent(index.high_percent)})"
     )
     return f"{counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}"
 

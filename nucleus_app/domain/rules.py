@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal
 
 from nucleus_app.domain.nuclei import Counts
 from nucleus_app.domain.sheet import CATEGORIES, CaseSheet, Protocol, Role, Shares
@@ -159,9 +160,11 @@ def _grade(sheet: CaseSheet, by_ki67: int) -> tuple[str | None, str]:
 
 
 def show_percent(percent: float, cutoffs: tuple[float, ...] = ()) -> str:
-    """One decimal, or two where one would put the number on the other side of a cut-off: 2.96 stays 2.96."""
+    """One decimal, or two where one would put the number on the other side of a cut-off: 2.96 stays 2.96. One of sixteen,
+    6.25 %, is shown as 6.3.
+    """
     for decimals in range(1, 16):
-        shown = round(percent, decimals)
+        shown = Decimal(percent).quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)  # as toFixed on the page
         if all((percent < c) == (shown < c) and (percent > c) == (shown > c) for c in cutoffs):
-            return f"{percent:.{decimals}f}"
+            return str(shown)
     return repr(percent)

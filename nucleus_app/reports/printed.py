@@ -214,7 +214,9 @@ def _list_measures(report: CaseReport) -> Facts:
     measures = []
     if score.hot_spot_minus_average is not None:
         sign = "−" if score.hot_spot_minus_average < 0 else "+"
-        measures.append(["Hot spot minus average", f"{sign}{abs(score.hot_spot_minus_average):.1f} percentage points"])
+        measures.append(
+            ["Hot spot minus average", f"{sign}{show_percent(abs(score.hot_spot_minus_average))} percentage points"]
+        )
     if score.between_fields is not None:
         measures.append(["Interval between fields, 95 %", say_interval(*score.between_fields, cutoffs)])
     if report.sheet.shares is not None:

@@ -7,17 +7,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
+from sqlalchemy.orm import Session
 
 from db.cases import StoredCase, StoredSignOff, list_case_records, list_sign_offs
 from db.engine import session_scope
-from db.images import StoredImage
+from db.images import StoredImage, list_images_of
 from nucleus_app.domain.protocols import CaseScore, score_case
 from nucleus_app.domain.scores import CountedField
 from nucleus_app.domain.sheet import FieldPlan, sheet_to_mapping
 from nucleus_app.reports.case_report import CaseReport, FieldReport
 from nucleus_app.services.casework import CaseDesk, CaseView
 from nucleus_app.services.memory import Memory
-from nucleus_app.services.scored_images import ScoredImage
+from nucleus_app.services.scored_images import ScoredImage, find_results
 from nucleus_app.services.workplace import Workplace
 
 Mapping = dict[str, Any]
@@ -82,24 +83,40 @@ class CaseList:
         with session_scope(self._workplace.engine) as session:
             cases = list_case_records(session, list(by_case))
             last = list_sign_offs(session, list(by_case))
-        return [self._brief(cases[id_], last.get(id_), own) for id_, own in by_case.items()]
+            far = _find_far(session, cases.values(), by_case)
+        return [self._brief(cases[id_], last.get(id_), own, far.get(id_, [])) for id_, own in by_case.items()]
 
-    def _brief(self, case: StoredCase, last: StoredSignOff | None, images: list[ScoredImage]) -> Mapping:
+    def _brief(
+        self, case: StoredCase, last: StoredSignOff | None, listed: list[ScoredImage], far: list[ScoredImage]
+    ) -> Mapping:
         if last is not None and last.is_signed:
-            return _to_brief(case, images, "signed", last.shown, last.class_name)
-        listed = {c.image.id for c in images}
-        if any(field.box or field.image not in listed for field in case.sheet.fields):
-            score = self._desk.summarise(self._desk.view(case.id)).score  # which remembers its fields
-            return _to_brief(case, images, "open", score.primary.shown if score.primary else None, score.class_name)
-        # Whole images need no nuclei, and a list has hundreds of cases.
-        seen = tuple((c.image.id, c.scoring and c.scoring.id, c.state, c.review and c.review.rev) for c in images)
-        return self._briefs.get((case.id, case.rev, seen), lambda: _score_whole(case, images))
+            return _to_brief(case, listed, "signed", last.shown, last.class_name)
+
+        def score() -> Mapping:
+            made = self._score(case, [*listed, *far])
+            return _to_brief(case, listed, "open", made.primary.shown if made.primary else None, made.class_name)
+
+        images = [(c.image.id, c.scoring and c.scoring.id, c.state, c.review and c.review.rev) for c in [*listed, *far]]
+        return self._briefs.get((case.id, case.rev, tuple(images)), score)
+
+    def _score(self, case: StoredCase, images: list[ScoredImage]) -> CaseScore:
+        if any(field.box for field in case.sheet.fields):
+            return self._desk.summarise(self._desk.view(case.id)).score
+        by_id = {c.image.id: c for c in images}  # whole images need no nuclei, and a list has hundreds of cases
+        plans = [plan for plan in case.sheet.fields if plan.image in by_id]
+        return score_case(case.sheet, [_count_whole(by_id[plan.image], plan) for plan in plans])
 
 
-def _score_whole(case: StoredCase, images: list[ScoredImage]) -> Mapping:
-    by_id = {c.image.id: c for c in images}
-    score = score_case(case.sheet, [_count_whole(by_id[plan.image], plan) for plan in case.sheet.fields])
-    return _to_brief(case, images, "open", score.primary.shown if score.primary else None, score.class_name)
+def _find_far(
+    session: Session, cases: Iterable[StoredCase], listed: dict[int, list[ScoredImage]]
+) -> dict[int, list[ScoredImage]]:
+    """Images in the fields of these cases that are too old to be listed."""
+    ids = {case.id: {f.image for f in case.sheet.fields} - {c.image.id for c in listed[case.id]} for case in cases}
+    wanted = [id_ for id_, missing in ids.items() if missing]
+    found = defaultdict(list)
+    for image in find_results(session, [i for i in list_images_of(session, wanted) if i.id in ids[i.case_id]]):
+        found[image.image.case_id].append(image)
+    return found
 
 
 def _count_whole(image: ScoredImage, plan: FieldPlan) -> CountedField:

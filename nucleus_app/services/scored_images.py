@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from sqlalchemy.orm import Session
+
 from db.edits import StoredReview, find_review, list_reviews
 from db.engine import session_scope
 from db.images import StoredImage, get_image, list_images
@@ -81,9 +83,13 @@ class ScoredImage:
 def list_scored_images(workplace: Workplace) -> list[ScoredImage]:
     """The latest images, latest first."""
     with session_scope(workplace.engine) as session:
-        images = list_images(session, LISTED)
-        scorings = list_latest_scorings(session, [image.id for image in images])
-        reviews = list_reviews(session, [scoring.id for scoring in scorings.values()])
+        return find_results(session, list_images(session, LISTED))
+
+
+def find_results(session: Session, images: list[StoredImage]) -> list[ScoredImage]:
+    """Images with what was made of them, in their order."""
+    scorings = list_latest_scorings(session, [image.id for image in images])
+    reviews = list_reviews(session, [scoring.id for scoring in scorings.values()])
     return [
         ScoredImage(image, scoring, reviews.get(scoring.id) if scoring else None)
         for image in images

@@ -29,8 +29,10 @@ CSS = """
 #upload-into label { padding: 3px 8px; }
 footer { display: none !important; }
 """
-WITH_OPEN_ID = "(id, mpp) => [id, mpp, Number(document.querySelector('#viewer .nv-root')?.dataset.image) || null]"
-"""The details follow the viewer by one answer: which image it has open, only the browser knows."""
+DROPPED_ON = (
+    "(files, into) => [files, into, Number(document.querySelector('#viewer .nv-root').dataset.droppedOn) || null]"
+)
+"""The image that was open when the files were dropped: by the time they are uploaded another one may be."""
 Notice = dict[str, str]
 Fields = list[Any]
 
@@ -42,7 +44,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         # The link is the address of the page about learning; the viewer opens it without leaving this one.
         title = f'<h3>Ki67 scoring <small>{__version__} · {RESEARCH_USE_ONLY}</small><a href="?learning=1">Learning</a></h3>'
         gr.HTML(title, elem_id="title")  # in Markdown the link would open another window
-        image_id, open_id = (gr.Number(visible=False, precision=0) for _ in range(2))
+        image_id, dropped_on = (gr.Number(visible=False, precision=0) for _ in range(2))
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):
                 files = gr.File(
@@ -65,13 +67,17 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         page.load(handlers.load, None, shown, **quiet)
         files.upload(
-            handlers.upload, [files, into, image_id], [*shown, files], **(quiet | {"show_progress": "minimal"})
+            handlers.upload,
+            [files, into, dropped_on],
+            [*shown, files],
+            js=DROPPED_ON,
+            **(quiet | {"show_progress": "minimal"}),
         )
         # One at a time and in order, so that the fields end on the case that was chosen last.
         viewer.select(handlers.select, None, shown, trigger_mode="multiple", **(quiet | {"concurrency_limit": 1}))
         for done in (label.submit, label.blur):
             done(handlers.rename, [image_id, label], viewer, **quiet)
-        score.click(handlers.score, [image_id, mpp, open_id], shown, js=WITH_OPEN_ID, **quiet)
+        score.click(handlers.score, [image_id, mpp], shown, **quiet)
     return page
 
 
@@ -89,13 +95,13 @@ class Handlers:
         cases = list_scored_images(self._workplace)
         return self._show(cases[0] if cases else None, [])
 
-    def upload(self, paths: list[str] | None, into: str = ALONE, open_image: float | None = None) -> Fields:
+    def upload(self, paths: list[str] | None, into: str = ALONE, dropped_on: float | None = None) -> Fields:
         """Take every file in; what cannot be read is named with the reason, the others go on. ``into``: whether each
-        becomes a case, all of them one, or all go into the case of the open image.
+        becomes a case, all of them one, or all go into the case of the image they were dropped on.
         """
         notices: list[Notice] = []
         latest: int | None = None
-        case_id = self._find_case(open_image) if into == TO_OPEN else None
+        case_id = self._find_case(dropped_on) if into == TO_OPEN else None
         for path in map(Path, dict.fromkeys(paths or [])):  # the same file twice has one place in the cache
             try:
                 stored = take_in(self._workplace, path, path.name, case_id=case_id)
@@ -124,7 +130,7 @@ class Handlers:
     def select(self, event: gr.EventData) -> Fields:
         """A case was opened in the viewer: fill its details."""
         image_id = (getattr(event, "_data", None) or {}).get("id", 0)
-        return self._guarded(lambda: get_scored_image(self._workplace, int(image_id)), keep_viewer=True)
+        return self._guarded(lambda: get_scored_image(self._workplace, int(image_id)), shows=False)
 
     def rename(self, image_id: float | None, label: str) -> dict[str, Any] | Any:
         """Keep the label as typed, made harmless. Answers with notices only: by the time it arrives another case may
@@ -138,14 +144,10 @@ class Handlers:
             return _value(None, [_notice("error", str(error))])
         return _value(None, None)
 
-    def score(self, image_id: float | None, mpp: float | None, open_id: float | None) -> Fields:
+    def score(self, image_id: float | None, mpp: float | None) -> Fields:
         """Score the open case (again) at the pixel size in the field."""
         if not image_id:
             return self._only_notices([_notice("info", "Drop an image first.")])
-        if open_id not in (None, image_id):
-            return self._only_notices(
-                [_notice("info", "The details of this case were still on their way. Press Score again.")]
-            )
         if mpp is None:
             return self._only_notices(
                 [_notice("error", "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×.")]
@@ -157,9 +159,9 @@ class Handlers:
 
         return self._guarded(act)
 
-    def _guarded(self, act: Callable[[], ScoredImage], *, keep_viewer: bool = False) -> Fields:
+    def _guarded(self, act: Callable[[], ScoredImage], *, shows: bool = True) -> Fields:
         try:
-            fields = self._show(act(), [])
+            return self._show(act(), [], shows=shows)
         except NucleusAppError as error:
             return self._only_notices([_notice("error", str(error))])
         except Exception:
@@ -167,14 +169,17 @@ class Handlers:
             return self._only_notices(
                 [_notice("error", "That did not work. The server's log has the reason; try again.")]
             )
-        return [gr.skip(), *fields[1:]] if keep_viewer else fields
 
-    def _show(self, case: ScoredImage | None, notices: list[Notice], *, opens: bool = False) -> Fields:
+    def _show(
+        self, case: ScoredImage | None, notices: list[Notice], *, opens: bool = False, shows: bool = True
+    ) -> Fields:
+        """``shows`` False: fill the details of an image that the viewer has open already."""
         if case is None:
             return [_value(None, notices), None, "", None]
-        pixel_size = case.scoring.pixel_size if case.scoring else case.image.pixel_size
-        mpp = round(pixel_size.mpp, 5) if pixel_size else None
-        return [_value(case.image.id, notices, opens=opens), case.image.id, case.image.label, mpp]
+        image, scoring = case.image, case.scoring
+        pixel_size = scoring.pixel_size if scoring else image.pixel_size
+        value = _value(image.id, notices, opens=opens) if shows else _value(None, None)
+        return [value | {"details": image.id}, image.id, image.label, round(pixel_size.mpp, 5) if pixel_size else None]
 
     def _only_notices(self, notices: list[Notice]) -> Fields:
         return [_value(None, notices), gr.skip(), gr.skip(), gr.skip()]
@@ -186,6 +191,6 @@ def _notice(kind: str, text: str) -> Notice:
 
 def _value(image_id: int | None, notices: list[Notice] | None, *, opens: bool = False) -> dict[str, Any]:
     """``notices`` None leaves those on the page. ``opens``: also where the reader has another image open by now.
-    ``rev`` only has to differ: equal values would not reach the browser.
+    ``rev`` only has to differ: equal values would not reach the browser. ``details``, where it is there: whose were filled.
     """
     return {"image": image_id, "notices": notices, "opens": opens, "rev": time.time_ns() // 1000}

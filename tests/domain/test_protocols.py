@@ -240,6 +240,11 @@ def test_a_printed_index_never_lies_on_the_other_side_of_a_cut_off(positive: int
         assert (shown > cutoff) == (percent > cutoff)
 
 
+@pytest.mark.parametrize(("of_sixteen", "shown"), [(1, "6.3"), (3, "18.8"), (5, "31.3"), (8, "50.0")])
+def test_an_index_between_two_decimals_is_rounded_up(of_sixteen: int, shown: str) -> None:
+    assert show_percent(100 * of_sixteen / 16) == shown
+
+
 def test_a_hot_spot_says_next_to_its_number_that_it_was_chosen_for_being_high() -> None:
     assert "chosen for being the highest" in score_case(net(), [field(15, 500)]).note
     assert score_case(CaseSheet(), [field(15, 500)]).note == ""

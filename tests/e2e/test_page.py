@@ -280,17 +280,65 @@ def test_a_case_chosen_before_the_answer_to_score_stays(page: Page, app: Running
     expect(label).to_have_value(re.compile("Demo field"))
 
 
-def test_score_never_scores_the_case_that_was_open_before(page: Page, app: RunningApp, tmp_path: Path) -> None:
+def test_nothing_is_said_of_the_case_that_was_open_before(page: Page, app: RunningApp, tmp_path: Path) -> None:
     label = make_ready_to_score(page, app, tmp_path / "unscored.png")
     held = hold_next_event(page)
     page.locator(".nv-list button", has_text="Demo field").click()  # whose details are held back
     expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
-    page.locator("#score").click()
-    expect(page.locator(".nv-notices")).to_contain_text("Press Score again")
+    assert page.evaluate("document.getElementById('details').inert")
+    for control in (label, page.locator("#score")):
+        box = control.bounding_box()
+        assert box
+        page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.keyboard.type("x")
     held[0].continue_()
     expect(label).to_have_value(re.compile("Demo field"))
+    assert not page.evaluate("document.getElementById('details').inert")
     page.locator(".nv-list button", has_text="unscored.png").click()
+    expect(label).to_have_value("unscored.png")
     expect(page.locator(".nv-state")).to_contain_text("states no pixel size")
+
+
+def test_files_join_the_case_they_were_dropped_on(
+    page: Page, app: RunningApp, tmp_path: Path, field: LabelledImage
+) -> None:
+    open_page(page, app)
+    upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "meant.png"))
+    expect(page.locator(".nv-panel h2")).to_contain_text("meant.png")
+    meant = app.images()[0]["case"]
+    page.get_by_label("Add to the open case").check()
+    held: list[Route] = []
+    page.route("**/upload?**", lambda route: held.append(route))
+    upload(page, save(field.rgb[:80, :80], tmp_path / "second field.png"))
+    page.wait_for_function("document.querySelector('.nv-root').dataset.droppedOn")
+    page.locator(".nv-list button", has_text="Demo field").click()
+    expect(page.locator(".nv-panel h2")).to_contain_text("Demo field")
+    held[0].continue_()
+    expect(page.locator("#label textarea, #label input").first).to_have_value("second field.png")
+    assert app.images()[0]["case"] == meant
+
+
+def test_tiles_that_failed_come_when_the_server_answers_again(
+    page: Page, app: RunningApp, tmp_path: Path, field: LabelledImage
+) -> None:
+    is_away = [False]
+    page.route(
+        re.compile(r"/nucleus/tiles/.*_files/"), lambda route: route.abort() if is_away[0] else route.continue_()
+    )
+    open_page(page, app)
+    upload(page, save(np.tile(field.rgb, (4, 4, 1)), tmp_path / "several tiles.png"))
+    expect(page.locator(".nv-panel h2")).to_contain_text("several tiles.png")
+    page.wait_for_function("document.querySelector('.nv-root').viewer.osd.world.getItemAt(0)?.getFullyLoaded()")
+    is_away[0] = True
+    page.evaluate(ZOOM, 4)
+    missing = "document.querySelector('.nv-root').viewer.tiles.missing.length"
+    page.wait_for_function(f"{missing} > 0")
+    is_away[0] = False
+    page.wait_for_function(
+        f"""{missing} === 0 && (() => {{ const item = document.querySelector('.nv-root').viewer.osd.world.getItemAt(0), most = item.source.maxLevel;
+        return item.getFullyLoaded() && item.getTilesToDraw().flat().some((shown) => (shown.tile ?? shown).level === most); }})()""",
+        timeout=30_000,
+    )
 
 
 def test_downloads_hold_what_the_page_shows(page: Page, app: RunningApp, tmp_path: Path) -> None:

@@ -19,13 +19,13 @@ from nucleus_app.domain.sheet import CaseSheet, sheet_to_mapping
 from nucleus_app.domain.split import Split, assign_split
 from nucleus_app.errors import InvalidCase, NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.case_report import CaseReport, report_to_json
-from nucleus_app.services.case_states import state_to_mapping
+from nucleus_app.services.case_states import CaseList, state_to_mapping
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.downloads import write_geojson
 from nucleus_app.services.intake import rename, score_at, take_in
 from nucleus_app.services.qupath import import_annotations, list_classes
 from nucleus_app.services.reviews import ReviewDesk
-from nucleus_app.services.scored_images import get_scored_image
+from nucleus_app.services.scored_images import get_scored_image, list_scored_images
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.signing import reopen, sign_off
 from nucleus_app.services.workplace import Workplace
@@ -366,3 +366,32 @@ def test_what_is_exported_for_qupath_comes_back_as_the_same_nuclei(
     assert sorted((m.kind, m.x_px, m.y_px) for m in after.nuclei) == sorted(
         (m.kind, m.x_px, m.y_px) for m in before.nuclei
     )
+
+
+def test_the_list_counts_boxes_and_images_too_old_to_be_listed_and_reads_a_case_once(
+    case: Folder, image_id: int, scoring_id: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second = add_image(case.workplace, tmp_path)
+    add_scoring(case.workplace, second)
+    move_images(case.workplace, case.id, case.rev, "", [second])
+    case.change(fields=[whole(image_id, box=[0, 0, 25, 60]), {"id": 2, "image": second}], protocol="breast global")
+    cases = CaseList(case.workplace, case.desk)
+    latest = [image for image in list_scored_images(case.workplace) if image.image.id == second]
+
+    def shown(listed: list[Any] | None = None) -> Any:
+        (brief,) = cases.list_briefs(listed or list_scored_images(case.workplace))
+        return brief["shown"]
+
+    assert shown() == case.state()["score"]["primary"]["shown"]
+    assert shown(latest) == case.state()["score"]["primary"]["shown"]
+    before = shown()
+    case.reviews.take_edits(scoring_id, body(reclass(0, c=1)))
+    assert shown() == case.state()["score"]["primary"]["shown"]
+    read: list[int] = []
+    view = case.desk.view
+    monkeypatch.setattr(case.desk, "view", lambda case_id: (read.append(case_id), view(case_id))[1])
+    assert shown() == shown()
+    assert read == []
+    assert before is not None
+    case.change(fields=[whole(image_id), {"id": 2, "image": second}])
+    assert shown(latest) == shown() == case.state()["score"]["primary"]["shown"]

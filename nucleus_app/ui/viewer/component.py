@@ -1,7 +1,8 @@
 """The viewer as a Gradio component, in pure Python: an HTML component that mounts our own script.
 
 Points never pass through Gradio: the viewer fetches them from our routes. Its value is only
-``{"image": id, "notices": [{"kind", "text"}], "opens": bool, "rev": n}``; ``rev`` must grow, or Gradio sees no change.
+``{"image": id, "details": id, "notices": [{"kind", "text"}], "opens": bool, "rev": n}``; ``rev`` must grow, or Gradio
+sees no change.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@
 import { Actions } from './actions.js';
 import { CaseDesk } from './casedesk.js';
 import { CursorLayer } from './cursor.js';
+import { Details } from './details.js';
 import { FieldLayer } from './fieldlayer.js';
 import { HeatLayer } from './heatlayer.js';
 import { describe, placeOf } from './history.js';
@@ -21,6 +22,7 @@ import { Review } from './review.js';
 import { drawBar } from './scalebar.js';
 import { Session } from './session.js';
 import { Suggestion } from './suggestion.js';
+import { Tiles } from './tiles.js';
 import { Toolbar } from './toolbar.js';
 import { Tools } from './tools.js';
 import { findView, keepView } from './views.js';
@@ -45,6 +47,8 @@ class Viewer {
       navigatorSizeRatio: 0.16, navigatorAutoFade: false, drawer: 'canvas', keyboardNavEnabled: false, animationTime: 0.25, maxZoomPixelRatio: 8,
       gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsPen: { clickToZoom: false, dblClickToZoom: false }, imageLoaderLimit: 6,
     });
+    this.tiles = new Tiles(this.osd);
+    this.details = new Details(this.root);
     this.keys = new Keys();
     this.heat = new HeatLayer(this.osd.canvas);
     this.regions = new RegionLayer(this.osd.canvas);
@@ -115,10 +119,11 @@ class Viewer {
     return recall(READER_KEY) ?? '';
   }
 
-  /** Gradio's message: {image, notices, opens, rev}. Python always raises rev, so that the same case can be opened again. */
+  /** Gradio's message: {image, details, notices, opens, rev}. Python always raises rev, so that the same case can be opened again. */
   onValue() {
-    const { image, notices, opens } = this.props.value || {};
+    const { image, details, notices, opens } = this.props.value || {};
     if (notices) this.panel.showNotices(notices);
+    if (details) this.details.fill(details);
     if (image && !opens && ![null, image].includes(this.openId)) this.trigger('select', { id: this.openId }); // whose details the answer overwrote
     else if (image) this.open(image);
     this.refresh();
@@ -137,6 +142,7 @@ class Viewer {
     this.openId = id;
     this.leaveSession();
     this.root.dataset.image = id;
+    this.details.show();
     const url = new URL(window.location.href);
     url.searchParams.set('image', id);
     window.history.replaceState(window.history.state, '', url);
@@ -185,6 +191,7 @@ class Viewer {
       if (turn !== this.turn) return;
       if (data) await this.showCase(data);
       this.desk.onLists(list, cases);
+      this.tiles.again();
       if (list.some((c) => BUSY.includes(c.state))) wait = BUSY_MS;
       this.root.dataset.connected = failing ? 'no-worker' : 'yes';
     } catch (error) {
@@ -326,17 +333,11 @@ class Viewer {
     this.live.textContent = text;
   }
 
-  onField(box) {
-    this.desk.add(box);
-  }
+  onField(box) { this.desk.add(box); }
 
-  isVisible(i) {
-    return this.overlay.isShown(this.points, i);
-  }
+  isVisible(i) { return this.overlay.isShown(this.points, i); }
 
-  get mpp() {
-    return this.data?.mpp || 0.5;
-  }
+  get mpp() { return this.data?.mpp || 0.5; }
 
   get width() { return this.data?.width_px ?? 1; }
 
