@@ -17,6 +17,8 @@ from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import NotFound
 
 Thresholds = tuple[float, ...]
+RECENT = 17
+"""So many moments tell how fast the latest tiles were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class StoredScoring:
     """A person had it scored although it is odd."""
     traits: dict[str, float] | None = field(default=None, hash=False)
     """What the image looks like, by name; None for scorings of before."""
+    recent: tuple[datetime, ...] = ()
+    """While it is open: when it began, where few tiles are done, and when its latest tiles were done."""
 
     @property
     def is_refused(self) -> bool:
@@ -198,9 +202,11 @@ def _get_row(session: Session, scoring_id: int) -> ScoringRow:
 
 def _stored(session: Session, row: ScoringRow) -> StoredScoring:
     state = ScoringState(row.state)
-    done = row.tiles_total or 0
+    done, recent = row.tiles_total or 0, []
     if state in (ScoringState.QUEUED, ScoringState.RUNNING):
         done = session.scalar(select(func.count()).where(TileRow.scoring_id == row.id)) or 0
+        finished = select(TileRow.finished).where(TileRow.scoring_id == row.id).order_by(TileRow.finished.desc())
+        recent = [*session.scalars(finished.limit(RECENT)), *([row.started] if row.started else [])][:RECENT][::-1]
     counts = version = None
     if row.positive is not None and row.negative is not None and row.other is not None:
         counts = Counts(row.positive, row.negative, row.other)
@@ -211,5 +217,5 @@ def _stored(session: Session, row: ScoringRow) -> StoredScoring:
     return StoredScoring(
         row.id, row.image_id, state, PixelSize(row.mpp, row.mpp_source), done, row.tiles_total,
         row.queued, row.started, row.finished, row.error, counts, version,
-        tuple(Oddity(value) for value in row.oddities), row.confirmed, row.traits,
+        tuple(Oddity(value) for value in row.oddities), row.confirmed, row.traits, tuple(recent),
     )  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from itertools import pairwise
+from statistics import median
 
 from sqlalchemy.orm import Session
 
@@ -72,12 +73,16 @@ class ScoredImage:
             oddities=s.oddities, confirmed=s.confirmed,
         )  # fmt: skip
 
-    def seconds_left(self, now: datetime) -> float | None:
-        """Estimate from the tiles done so far; None before the first."""
+    @property
+    def seconds_left(self) -> float | None:
+        """By what the latest tiles took, in the middle: hours in which the app was off are one long tile. None before the
+        first is done.
+        """
         s = self.scoring
-        if s is None or s.started is None or not s.tiles_total or not s.tiles_done:
+        if s is None or not s.tiles_total or not s.tiles_done:
             return None
-        return (now - s.started).total_seconds() / s.tiles_done * (s.tiles_total - s.tiles_done)
+        took = [(after - before).total_seconds() for before, after in pairwise(s.recent)]
+        return median(took) * (s.tiles_total - s.tiles_done) if took else None
 
 
 def list_scored_images(workplace: Workplace) -> list[ScoredImage]:
@@ -123,7 +128,7 @@ def get_record(workplace: Workplace, image_id: int) -> ImageRecord:
     return record_review(opened)
 
 
-def scored_image_to_mapping(shown: ScoredImage, now: datetime | None = None) -> dict[str, object]:
+def scored_image_to_mapping(shown: ScoredImage) -> dict[str, object]:
     """An image as JSON types, for the page."""
     scoring, tally = shown.scoring, shown.tally
     version = scoring.version if scoring else None
@@ -142,7 +147,7 @@ def scored_image_to_mapping(shown: ScoredImage, now: datetime | None = None) -> 
         "scoring": scoring.id if scoring else None,
         "tiles_done": scoring.tiles_done if scoring else 0,
         "tiles_total": scoring.tiles_total if scoring else None,
-        "seconds_left": shown.seconds_left(now or datetime.now(UTC)),
+        "seconds_left": shown.seconds_left,
         "error": scoring.error if scoring else None,
         **tally_to_mapping(tally or Tally.untouched(NOTHING)),
         **({} if tally and not shown.is_refused else {"counts": None}),

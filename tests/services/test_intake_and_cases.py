@@ -12,7 +12,7 @@ from sqlalchemy import event, text
 from sqlalchemy.exc import OperationalError
 
 from db.engine import session_scope
-from db.scorings import VersionUsed, finish_scoring, start_scoring
+from db.scorings import VersionUsed, finish_scoring, put_tile, start_scoring
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import InvalidImage, NotFound, StorageFull, UnknownPixelSize
@@ -233,13 +233,13 @@ def test_a_running_case_tells_how_long_it_takes(workplace: Workplace, upload: Pa
     scoring = get_scored_image(workplace, image.id).scoring
     start = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
-        start_scoring(session, scoring.id, 4, "f" * 64, start)
-    from dataclasses import replace
-
-    case = get_scored_image(workplace, image.id)
-    assert case.seconds_left(start + timedelta(seconds=5)) is None
-    halfway = replace(case, scoring=replace(case.scoring, tiles_done=1))
-    assert halfway.seconds_left(start + timedelta(seconds=5)) == pytest.approx(15)
+        start_scoring(session, scoring.id, 8, "f" * 64, start)
+    assert get_scored_image(workplace, image.id).seconds_left is None
+    hours = 3 * 3600
+    for tile, at_s in enumerate((5, 10, hours + 10, hours + 15)):  # it was off between the second and the third
+        with session_scope(workplace.engine, write=True) as session:
+            put_tile(session, scoring.id, tile, Nuclei.from_arrays([], []), start + timedelta(seconds=at_s))
+    assert get_scored_image(workplace, image.id).seconds_left == pytest.approx(4 * 5)
 
 
 def test_the_record_holds_the_stored_numbers(workplace: Workplace, upload: Path) -> None:
