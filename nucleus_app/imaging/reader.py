@@ -20,6 +20,8 @@ from nucleus_app.imaging.pixel_size import find_pixel_size
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
 MIN_SIDE_PX = 32
+NEARLY_BLACK = 64
+"""No glass between tissue is darker; 14 bits of 16 are."""
 _ACCEPTED = "Accepted are PNG, JPEG, TIFF, BMP and WebP"
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit is not ours: _check_size judges before anything is decoded
 DAMAGE = (OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError, struct.error)
@@ -120,7 +122,13 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
         upright = Image.alpha_composite(white, with_alpha)
     elif upright.mode in ("L", "1"):
         notes.append("The image is grey; Ki67 classes need colour.")
-    return np.asarray(_managed(upright).convert("RGB"))
+    rgb = np.asarray(_managed(upright).convert("RGB"))
+    if rgb.max() < NEARLY_BLACK:
+        notes.append(
+            f"The image is nearly black: its brightest pixel has {rgb.max()} of 255. If the camera took more than 8 bits a "
+            "colour, save it as 8-bit RGB."
+        )
+    return rgb
 
 
 def _refuse_deep_planes(image: Image.Image) -> None:

@@ -25,12 +25,13 @@ def write(path: Path, image: Image.Image, **options: object) -> Path:
     return path
 
 
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """A part of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
 def png_bomb(width: int, height: int) -> bytes:
     """A valid small PNG that claims to be huge."""
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
@@ -130,6 +131,14 @@ def test_planes_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
     path.write_bytes(head + planes)
     with pytest.raises(InvalidImage, match="save it as 8-bit RGB"):
         read_image(path, max_megapixels=1)
+
+
+def test_colours_of_twelve_bits_in_sixteen_come_with_advice(tmp_path: Path) -> None:
+    rows = b"".join(b"\0" + (row.astype("u2") * 16).astype(">u2").tobytes() for row in RGB)
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", *RGB.shape[1::-1], 16, 2, 0, 0, 0))
+    path = tmp_path / "twelve.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
+    assert "its brightest pixel has 15 of 255" in read_image(path, max_megapixels=1).notes[0]
 
 
 def test_an_animation_is_read_as_its_first_frame(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import { QuPathImport } from './qupath.js';
 import { WorkList } from './worklist.js';
 
 export const LOCKED = 'This case is signed off. Reopen it to change it.';
+const READING_MS = 10_000;
 const LOADING = 'The image is still loading, so nothing was done. Try again in a moment.';
 const REMOVED = 'removed'; // the notice that can bring a field back
 const USUAL_MPP = 0.5; // of an image that the list no longer holds
@@ -102,9 +103,9 @@ export class CaseDesk {
     return true;
   }
 
-  /** Why nothing was done. */
+  /** Why nothing was done, for as long as it takes to read. */
   explain(text) {
-    this.notice('info', text, { once: true });
+    this.notice('info', text, { once: true, forMs: READING_MS });
     this.viewer.say(text);
   }
 

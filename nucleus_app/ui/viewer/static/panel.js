@@ -46,14 +46,15 @@ export class Panel {
     this.ofGradio = notices.map(({ kind, text }) => this.addNotice(kind, text));
   }
 
-  /** once: in place of the same text; key: of an earlier one with the same key; action: [text, what a button does]. */
-  addNotice(kind, text, { once = false, key = once ? text : '', action } = {}) {
+  /** once: in place of the same text; key: of an earlier one with the same key; action: [text, what a button does]; forMs: it goes by itself. */
+  addNotice(kind, text, { once = false, key = once ? text : '', action, forMs } = {}) {
     if (key) this.dropNotice(key);
     const node = el('div', { class: `nv-notice nv-${kind}`, 'data-notice': key || null }, el('span', {}, text),
       action ? button(action[0], () => { node.remove(); action[1](); }, { class: 'nv-notice-act' }) : null,
       button('×', () => node.remove(), { class: 'nv-notice-off', title: 'Dismiss', 'aria-label': 'Dismiss' }));
     this.notices.append(node);
     this.notices.scrollTop = this.notices.scrollHeight;
+    if (forMs) setTimeout(() => node.remove(), forMs);
     return node;
   }
 

@@ -4,7 +4,7 @@ import { button, el, refill } from './element.js';
 import { range, when } from './numbers.js';
 import { countWarnings } from './verdict.js';
 
-const LONGEST_REASON = 120, SHORT_HASH = 12;
+const LONGEST_REASON = 1000, SHORT_HASH = 12;
 
 export class SignOff {
   /** handlers: onSign() and onReopen(reason) → what went wrong, or ''; onReader(name). reader: the person's name. */
