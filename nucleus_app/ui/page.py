@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,14 @@ CSS = """
 #title small { font-size: 13px; font-weight: 600; } #title a { margin-left: auto; padding: 0; font-size: 13px; }
 #details .block, #upload-into { padding: 8px 10px; }
 #upload-into label { padding: 3px 8px; }
+#score-all { min-height: 34px; padding: 4px 8px; font-size: 13px; }
 footer { display: none !important; }
 """
 DROPPED_ON = (
     "(files, into) => [files, into, Number(document.querySelector('#viewer .nv-root').dataset.droppedOn) || null]"
 )
 """The image that was open when the files were dropped: by the time they are uploaded another one may be."""
+NO_PIXEL_SIZE = "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×."
 Notice = dict[str, str]
 Fields = list[Any]
 
@@ -45,6 +47,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         title = f'<h3>Ki67 scoring <small>{__version__} · {RESEARCH_USE_ONLY}</small><a href="?learning=1">Learning</a></h3>'
         gr.HTML(title, elem_id="title")  # in Markdown the link would open another window
         image_id, dropped_on = (gr.Number(visible=False, precision=0) for _ in range(2))
+        waiting = gr.State([])  # images dropped on this page whose pixel size nobody has stated
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):
                 files = gr.File(
@@ -61,15 +64,16 @@ def build_page(workplace: Workplace) -> gr.Blocks:
                         info="20× is about 0.5, 40× about 0.25.",
                     )  # fmt: skip
                     score = gr.Button("Score", variant="primary", elem_id="score")
+                    score_all = gr.Button(visible=False, elem_id="score-all")
             with gr.Column(scale=1, min_width=500):
                 viewer = create_viewer(elem_id="viewer")
-        shown = [viewer, image_id, label, mpp]
+        shown, offered = [viewer, image_id, label, mpp], [waiting, score_all]
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": None}
         page.load(handlers.load, None, shown, **quiet)
         files.upload(
             handlers.upload,
-            [files, into, dropped_on],
-            [*shown, files],
+            [files, into, dropped_on, waiting],
+            [*shown, *offered, files],
             js=DROPPED_ON,
             **(quiet | {"show_progress": "minimal"}),
         )
@@ -77,7 +81,8 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         viewer.select(handlers.select, None, shown, trigger_mode="multiple", **(quiet | {"concurrency_limit": 1}))
         for done in (label.submit, label.blur):
             done(handlers.rename, [image_id, label], viewer, **quiet)
-        score.click(handlers.score, [image_id, mpp], shown, **quiet)
+        score.click(handlers.score, [image_id, mpp, waiting], [*shown, *offered], **quiet)
+        score_all.click(handlers.score_all, [image_id, mpp, waiting], [*shown, *offered], **quiet)
     return page
 
 
@@ -95,17 +100,17 @@ class Handlers:
         cases = list_scored_images(self._workplace)
         return self._show(cases[0] if cases else None, [])
 
-    def upload(self, paths: list[str] | None, into: str = ALONE, dropped_on: float | None = None) -> Fields:
+    def upload(self, paths: list[str] | None, into: str, dropped_on: float | None, waiting: Sequence[int]) -> Fields:
         """Take every file in; what cannot be read is named with the reason, the others go on. ``into``: whether each
         becomes a case, all of them one, or all go into the case of the image they were dropped on.
         """
         notices: list[Notice] = []
-        latest: int | None = None
+        taken: list[int] = []
         case_id = self._find_case(dropped_on) if into == TO_OPEN else None
         for path in map(Path, dict.fromkeys(paths or [])):  # the same file twice has one place in the cache
             try:
                 stored = take_in(self._workplace, path, path.name, case_id=case_id)
-                latest = stored.id
+                taken.append(stored.id)
                 if into != ALONE:
                     case_id = stored.case_id
             except NucleusAppError as error:
@@ -117,8 +122,9 @@ class Handlers:
                 )
             finally:
                 path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
-        case = get_scored_image(self._workplace, latest) if latest is not None else None
-        return [*(self._show(case, notices, opens=True) if case else self._only_notices(notices)), None]
+        case = get_scored_image(self._workplace, taken[-1]) if taken else None
+        shown = self._show(case, notices, opens=True) if case else self._only_notices(notices)
+        return [*shown, *_offer([*waiting, *(id_ for id_ in taken if self._waits(id_))]), None]
 
     def _find_case(self, image_id: float | None) -> int | None:
         """The case of an image that is open; None where none is, and the first file then begins one."""
@@ -144,24 +150,42 @@ class Handlers:
             return _value(None, [_notice("error", str(error))])
         return _value(None, None)
 
-    def score(self, image_id: float | None, mpp: float | None) -> Fields:
-        """Score the open case (again) at the pixel size in the field."""
+    def score(self, image_id: float | None, mpp: float | None, waiting: Sequence[int]) -> Fields:
+        """Score the open image (again) at the pixel size in the field."""
         if not image_id:
-            return self._only_notices([_notice("info", "Drop an image first.")])
+            return [*self._only_notices([_notice("info", "Drop an image first.")]), *_offer(waiting)]
         if mpp is None:
-            return self._only_notices(
-                [_notice("error", "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×.")]
-            )
+            return [*self._only_notices([_notice("error", NO_PIXEL_SIZE)]), *_offer(waiting)]
 
         def act() -> ScoredImage:
             score_at(self._workplace, int(image_id), float(mpp))
             return get_scored_image(self._workplace, int(image_id))
 
-        return self._guarded(act)
+        return [*self._guarded(act), *_offer([id_ for id_ in waiting if self._waits(id_)])]
 
-    def _guarded(self, act: Callable[[], ScoredImage], *, shows: bool = True) -> Fields:
+    def score_all(self, image_id: float | None, mpp: float | None, waiting: Sequence[int]) -> Fields:
+        """Score every image that waits for a pixel size at the one in the field. What cannot be is named and waits on."""
+        if mpp is None:
+            return [*self._only_notices([_notice("error", NO_PIXEL_SIZE)]), *_offer(waiting)]
+        notices: list[Notice] = []
+
+        def act() -> ScoredImage:
+            for id_ in filter(self._waits, waiting):
+                try:
+                    score_at(self._workplace, id_, float(mpp))
+                except NucleusAppError as error:
+                    notices.append(_notice("error", f"{get_scored_image(self._workplace, id_).image.label}: {error}"))
+            return get_scored_image(self._workplace, int(image_id or waiting[0]))
+
+        return [*self._guarded(act, notices), *_offer([id_ for id_ in waiting if self._waits(id_)])]
+
+    def _waits(self, image_id: int) -> bool:
+        """Whether an image has no pixel size to be scored at."""
+        return get_scored_image(self._workplace, image_id).scoring is None
+
+    def _guarded(self, act: Callable[[], ScoredImage], notices: Sequence[Notice] = (), *, shows: bool = True) -> Fields:
         try:
-            return self._show(act(), [], shows=shows)
+            return self._show(act(), list(notices), shows=shows)
         except NucleusAppError as error:
             return self._only_notices([_notice("error", str(error))])
         except Exception:
@@ -183,6 +207,11 @@ class Handlers:
 
     def _only_notices(self, notices: list[Notice]) -> Fields:
         return [_value(None, notices), gr.skip(), gr.skip(), gr.skip()]
+
+
+def _offer(waiting: Sequence[int]) -> Fields:
+    """The images that wait for a pixel size, and the button that gives them all the same."""
+    return [list(waiting), gr.Button(f"Score all {len(waiting)} that wait, at this size", visible=len(waiting) > 1)]
 
 
 def _notice(kind: str, text: str) -> Notice:

@@ -318,6 +318,27 @@ def test_files_join_the_case_they_were_dropped_on(
     assert app.images()[0]["case"] == meant
 
 
+def test_images_that_wait_for_a_pixel_size_can_all_have_the_same(
+    page: Page, app: RunningApp, tmp_path: Path, field: LabelledImage
+) -> None:
+    open_page(page, app)
+    every = page.locator("#score-all")
+    names = [f"camera {i}.png" for i in range(3)]
+    upload(page, *(save(field.rgb[: 100 + i, :100], tmp_path / name) for i, name in enumerate(names)))
+    expect(every).to_have_text("Score all 3 that wait, at this size")
+    every.click()
+    expect(page.locator(".nv-notices")).to_contain_text("Give the pixel size")
+    page.locator("#mpp input").fill("0.5")
+    page.locator("#mpp input").blur()
+    page.wait_for_timeout(500)
+    every.click()
+    expect(every).to_be_hidden()
+    for name in names:
+        image = next(image for image in app.images() if image["label"] == name)
+        assert (image["mpp"], image["mpp_source"]) == (0.5, "stated by the user")
+    wait_scored(page)
+
+
 def test_tiles_that_failed_come_when_the_server_answers_again(
     page: Page, app: RunningApp, tmp_path: Path, field: LabelledImage
 ) -> None:
