@@ -8,6 +8,7 @@ import argparse
 import json
 import os
 import sys
+from io import TextIOWrapper
 from pathlib import Path
 
 from nucleus_app import RESEARCH_USE_ONLY
@@ -21,6 +22,9 @@ from nucleus_app.settings import Settings, read_settings
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # a file's name may be no text at all
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     set_up_logging()
     try:
         settings = read_settings(os.environ)

@@ -97,14 +97,14 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:
-    """Settings from an environment. Raises NucleusAppError for an unknown name or a value of the wrong kind."""
+    """Settings from an environment; an empty value is none. Raises NucleusAppError for an unknown name or a value of the wrong kind."""
     defaults = Settings()
     known = {PREFIX + name.upper(): name for name in Settings.__slots__}
     values: dict[str, object] = {}
     if environment.get("DATABASE_URL"):
         values["database_url"] = environment["DATABASE_URL"]
     for key in environment:
-        if not key.startswith(PREFIX):
+        if not key.startswith(PREFIX) or not environment[key].strip():  # an empty host would be every address
             continue
         if key not in known:
             raise NucleusAppError(f"{key} is no setting; known are {', '.join(sorted(known))}")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -172,6 +173,7 @@ def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() ->
     assert read_settings({"NUCLEUS_TRAIN_HOURS": "20-6", "NUCLEUS_TRAINER": "off"}).train_hours == "20-6"
     assert (parse_hours(" 20 - 6"), parse_hours("")) == ((20, 6), None)
     assert read_settings({"NUCLEUS_ALLOWED_HOSTS": "ki67.lan, x"}).host_names == ["ki67.lan", "x"]
+    assert read_settings({"NUCLEUS_HOST": "", "NUCLEUS_TRAINER_SLOT": ""}) == read_settings({})  # never every address
     for name, value, message in (
         ("NUCLEUS_PROT", "1", "is no setting"),
         ("NUCLEUS_PORT", "high", "use a value like 7860"),
@@ -180,7 +182,6 @@ def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() ->
         ("NUCLEUS_TRAINER", "none", "'embedded', 'external' or 'off'"),
         ("NUCLEUS_TRAIN_AFTER_FIELDS", "-1", "use 0 or more"),
         ("NUCLEUS_TRAIN_STEPS", "19", "NUCLEUS_TRAIN_STEPS is 19: use 20 or more"),
-        ("NUCLEUS_TRAINER_SLOT", "", "up to 40 letters, digits, - and _"),
         ("NUCLEUS_TRAINER_SLOT", "../x", "up to 40 letters, digits, - and _"),
         ("NUCLEUS_TRAINER_SLOT", "t" * 41, "up to 40 letters, digits, - and _"),
         ("NUCLEUS_TRAINER_SLOT", "gpu\n", "up to 40 letters, digits, - and _"),
@@ -224,6 +225,86 @@ def test_a_folder_becomes_one_case_with_roles_from_its_folders_and_a_pdf(
     assert "broken.png: The file is not an image" in captured.err
     assert f"{score['shown']} %" in captured.out
     assert "2 passed, 1 failed" in captured.out
+
+
+def test_a_case_whose_images_failed_says_so_and_no_other_field_takes_the_place_of_a_hot_spot(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in/hot spot").mkdir(parents=True)
+    Image.open(image).crop((0, 0, 200, 200)).save(tmp_path / "in/a.png")
+    (tmp_path / "in/b.png").write_bytes(b"no image")
+    command = [
+        "score",
+        str(tmp_path / "in"),
+        "--mpp",
+        "0.5",
+        "--out",
+        str(tmp_path / "out"),
+        "--protocol",
+        "net-hot-spot",
+    ]
+    assert main(command) == 1
+    warnings = json.loads((tmp_path / "out/case.json").read_text("utf-8"))["warnings"]
+    assert warnings[0] == "1 image of this case could not be scored and is not in this report."
+    (tmp_path / "in/hot spot/h.png").write_bytes(b"no image")
+    assert main([*command[:4], "--out", str(tmp_path / "other"), *command[6:]]) == 1
+    assert not (tmp_path / "other/case.json").exists()
+    assert "no hot spot image could be scored" in capsys.readouterr().err
+
+
+def test_nothing_of_an_earlier_run_stays_beside_other_numbers(image: Path, tmp_path: Path) -> None:
+    ImageOps.invert(Image.open(image)).save(tmp_path / "in.png")
+    out = tmp_path / "out"
+    command = ["score", str(tmp_path / "in.png"), "--out", str(out), "--protocol", "index-only", "--mpp", "0.5"]
+    assert main([*command, "--anyway", "--pdf"]) == 0
+    assert sorted(path.name for path in out.iterdir()) == [
+        "case-fields.csv",
+        "case.json",
+        "case.pdf",
+        "in.csv",
+        "in.json",
+    ]
+    assert main(command) == 0  # nothing is counted in inverted colours
+    assert sorted(path.name for path in out.iterdir()) == ["case-fields.csv", "case.json", "in.json"]
+
+
+@pytest.mark.parametrize("name", ["field.csv", "case-fields.csv", "case.pdf"])
+def test_a_file_of_ones_own_is_not_replaced(
+    image: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text("mine")
+    assert main(["score", str(image), "--mpp", "0.5", "--out", str(tmp_path), "--protocol", "index-only", "--pdf"]) == 1
+    assert (tmp_path / name).read_text() == "mine"
+    assert name in capsys.readouterr().err
+
+
+def test_what_is_of_a_case_is_not_ignored_without_one(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["score", str(image), "--mpp", "0.5", "--out", str(tmp_path / "out"), "--mitoses", "3"]) == 1
+    assert "--mitoses" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_that_is_no_text_costs_no_other_image(image: Path, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in (os.fsdecode(b"M\xfcller.png"), "z.png"):
+        Image.open(image).crop((0, 0, 100, 100)).save(tmp_path / "in" / name)
+    command = [
+        sys.executable,
+        "-m",
+        "nucleus_app",
+        "score",
+        str(tmp_path / "in"),
+        "--mpp",
+        "0.5",
+        "--out",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        command, env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"}, capture_output=True, check=False
+    )
+    assert (done.returncode, b"2 passed" in done.stdout) == (0, True), done.stderr
 
 
 def test_each_file_can_be_a_case_of_its_own_and_no_report_holds_a_files_name(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from nucleus_app import RESEARCH_USE_ONLY
-from nucleus_app.domain.rules import show_percent
+from nucleus_app.domain.rules import RULES, show_percent
 from nucleus_app.domain.sheet import CATEGORIES, MAX_FIELDS, CaseSheet, Protocol, Shares, find_role, parse_sheet
 from nucleus_app.errors import InvalidCase, InvalidImage, NucleusAppError
 from nucleus_app.settings import Settings
@@ -30,6 +30,10 @@ logger = logging.getLogger(__name__)
 REPORT = "-case"
 """A case's files end so, or are called so where there is one case."""
 REPORT_NAME = re.compile(r"(^|-)case(-fields)?$", re.IGNORECASE)
+CASE_ENDS = ("-fields.csv", ".pdf")
+"""What is written beside the JSON of a case."""
+OF_A_CASE = {"label": "", "target": 500, "well_differentiated": None, "mitoses": None, "shares": None, "names": False}
+"""Options that say something of a case, and what they are where they were not given."""
 MAX_STEM = 60
 """Characters of a file's name that its outputs keep: up to 240 bytes, and 255 is the limit of a name."""
 
@@ -77,6 +81,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     predictor = load_predictor(settings, options.weights)
     scored: list[tuple[str, ScoredFile]] = []
+    lost: list[Path] = []
     with tqdm(total=len(files), unit="image", disable=None, leave=False) as bar:
         for path, stem in zip(files, stems, strict=True):
             start = time.perf_counter()
@@ -84,16 +89,18 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
                 done = score_file(predictor, path, options.mpp, settings.max_megapixels, anyway=options.anyway)
                 _write(done.record, options.out / stem)
             except Exception as error:  # one image must not cost the others
+                lost.append(path)
                 _tell(path.name, error)
             else:
                 scored.append((stem, done))
-                bar.write(f"{path.name}: {_summarise(done.record)}, {time.perf_counter() - start:.2f} s")
+                took = time.perf_counter() - start
+                bar.write(f"{path.name}: {_summarise(done.record, cutoffs_of(sheet))}, {took:.2f} s")
                 for warning in done.record.warnings:
                     bar.write(f"{path.name}: {warning}", file=sys.stderr)
             bar.update()
-    failed = len(files) - len(scored)
+    failed = len(lost)
     if sheet is not None and scored:
-        failed += _write_cases(options, settings, sheet, scored)
+        failed += _write_cases(options, settings, sheet, scored, [] if options.case_per_file else lost)
     print(f"{len(scored)} passed, {failed} failed. {RESEARCH_USE_ONLY}")
     return 1 if failed else 0
 
@@ -114,10 +121,12 @@ def _check_room(options: argparse.Namespace, files: list[Path], stems: list[str]
     there = {path: of for name, of in results.items() if (path := options.out / f"{name}.json").exists()}
     if labels := next(filter(is_label_file, there), None):
         raise InvalidCase(f"{labels} holds the labels of an image, which a result would replace: give another --out")
-    if not options.overwrite and (
-        others := next((path for path, of in there.items() if not _is_result_of(path, of)), None)
-    ):
-        raise InvalidCase(f"{others} is of other images: give another --out, or --overwrite to replace it")
+    alone = [name for name in results if options.out / f"{name}.json" not in there]
+    ends = {name: (".csv",) if name in stems else CASE_ENDS[: 2 if options.pdf else 1] for name in alone}
+    strangers = [path for name in alone for end in ends[name] if (path := options.out / f"{name}{end}").exists()]
+    others = [path for path, of in there.items() if not _is_result_of(path, of)] + strangers
+    if others and not options.overwrite:
+        raise InvalidCase(f"{others[0]} is of other images: give another --out, or --overwrite to replace it")
 
 
 def _is_result_of(path: Path, files: list[Path]) -> bool:
@@ -129,15 +138,24 @@ def _is_result_of(path: Path, files: list[Path]) -> bool:
 def _write(record: ImageRecord, path: Path) -> None:
     from nucleus_app.reports.formats import record_to_csv, record_to_json
 
-    path.with_name(f"{path.name}.json").write_text(record_to_json(record), "utf-8")
+    result, nuclei = path.with_name(f"{path.name}.json"), path.with_name(f"{path.name}.csv")
+    if result.exists() and not record.counted:
+        nuclei.unlink(missing_ok=True)  # of a run before, with other numbers
+    result.write_text(record_to_json(record), "utf-8")
     if record.counted:
-        path.with_name(f"{path.name}.csv").write_text(record_to_csv(record), "utf-8")
+        nuclei.write_text(record_to_csv(record), "utf-8")
 
 
 def _write_cases(
-    options: argparse.Namespace, settings: Settings, sheet: CaseSheet, scored: list[tuple[str, ScoredFile]]
+    options: argparse.Namespace,
+    settings: Settings,
+    sheet: CaseSheet,
+    scored: list[tuple[str, ScoredFile]],
+    lost: list[Path],
 ) -> int:
-    """Reports of one case, or of one a file, and a table of all; returns how many could not be written."""
+    """Reports of one case, or of one a file, and a table of all; returns how many could not be written. ``lost``: images
+    that belong to the case and could not be scored.
+    """
     from nucleus_app.services.folders import FolderCase
 
     if options.case_per_file:
@@ -148,7 +166,7 @@ def _write_cases(
     print(f"\n{'case':32} {'index':>8}  {'95 % interval':>15}  {'tumour nuclei':>13}  class")
     for name, label, files in cases:
         labelled = sheet if sheet.label else replace(sheet, label=label)
-        case = FolderCase(labelled, files, settings.max_megapixels, with_names=options.names)
+        case = FolderCase(labelled, files, settings.max_megapixels, lost, with_names=options.names)
         try:
             report = case.report()
             print(_tabulate(name, report))
@@ -170,10 +188,13 @@ def _write_case(case: FolderCase, report: CaseReport, path: Path, *, with_pdf: b
     from nucleus_app.reports.pdf import render_pdf
     from nucleus_app.reports.tables import report_to_fields_csv
 
-    path.with_name(f"{path.name}.json").write_bytes(report_to_json(report))
+    result, pdf = path.with_name(f"{path.name}.json"), path.with_name(f"{path.name}.pdf")
+    if result.exists() and not with_pdf:
+        pdf.unlink(missing_ok=True)  # of a run before, with other numbers
+    result.write_bytes(report_to_json(report))
     path.with_name(f"{path.name}-fields.csv").write_text(report_to_fields_csv(report), "utf-8")
     if with_pdf:
-        path.with_name(f"{path.name}.pdf").write_bytes(render_pdf(report, case.read_pixels))
+        pdf.write_bytes(render_pdf(report, case.read_pixels))
 
 
 def _tell(name: str, error: Exception) -> None:
@@ -200,6 +221,10 @@ def _tabulate(name: str, report: CaseReport) -> str:
 def _read_sheet(options: argparse.Namespace) -> CaseSheet | None:
     """What the options say of the case; None where no report is asked for. Raises InvalidCase."""
     if options.protocol is None and not options.pdf and not options.case_per_file:
+        if given := [
+            f"--{name.replace('_', '-')}" for name, none in OF_A_CASE.items() if getattr(options, name) != none
+        ]:
+            raise InvalidCase(f"{', '.join(given)}: what it is of is a case: add --protocol, --pdf or --case-per-file")
         return None
     differentiated = {"yes": True, "no": False}.get(options.well_differentiated)
     return parse_sheet(
@@ -235,15 +260,21 @@ def _shares(text: str) -> Shares:
     return shares
 
 
-def _summarise(record: ImageRecord) -> str:
+def cutoffs_of(sheet: CaseSheet | None) -> tuple[float, ...]:
+    return RULES[sheet.protocol].cutoffs if sheet else ()
+
+
+def _summarise(record: ImageRecord, cutoffs: tuple[float, ...]) -> str:
     """The result of one image in one line."""
+    from nucleus_app.reports.printed import say_interval
+
     if not record.counted:
         return "not counted (--anyway counts all the same)"
     index, counts = record.index, record.counts
     shown = (
         "no tumour nucleus"
         if index is None
-        else f"{show_percent(index.percent)} % ({show_percent(index.low_percent)} to {show_percent(index.high_percent)})"
+        else f"{show_percent(index.percent, cutoffs)} % ({say_interval(index.low_percent, index.high_percent, cutoffs)})"
     )
     return f"{counts.positive} of {counts.tumour} tumour nuclei positive, index {shown}"
 

@@ -139,7 +139,7 @@ def find_spots_of_area(nuclei: TumourNuclei, area_mm2: float) -> HotSpots:
     n = tumour.count(*window)
     fullest = int(n.max())
     rank = rank_by_wilson(positive.count(*window), n)
-    rank[n < min(MIN_TUMOUR_NUCLEI, math.ceil(fullest / 2))] = NO_RANK
+    rank[n < (MIN_TUMOUR_NUCLEI if fullest >= MIN_TUMOUR_NUCLEI else math.ceil(fullest / 2))] = NO_RANK
     spots: list[HotSpot] = []
     while len(spots) < MOST_SPOTS:
         j, i = np.unravel_index(np.argmax(rank), rank.shape)

@@ -36,7 +36,9 @@ SENTENCES = {
     Oddity.NUCLEI_TOO_SMALL: "Nuclei look about half their size: check the pixel size (0.5 µm/px instead of 0.25?).",
     Oddity.BLURRED: "The image is blurred at its stated pixel size: pale and touching nuclei will be missed.",
 }
-HOW_TO_INSIST = "Nothing was counted. If the image is right all the same, press Score again."
+HOW_TO_INSIST = (
+    "Nothing was counted. If the image is right all the same, insist: press Score again, or use score --anyway."
+)
 
 
 def is_refused(oddities: Iterable[Oddity], *, confirmed: bool = False) -> bool:

@@ -9,7 +9,7 @@ from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI
 from nucleus_app.domain.rules import RULES, TARGET_PER_FIELD, allocate_fields, list_deciding_cutoffs, name_class
 from nucleus_app.domain.scores import CountedField, Score, has_hot_spot, list_scores, list_strata, pool, select_used
 from nucleus_app.domain.sheet import CaseSheet, Protocol, Role
-from nucleus_app.domain.shortfalls import list_shortfalls, say_missing
+from nucleus_app.domain.shortfalls import list_shortfalls, list_sparse, say_missing
 from nucleus_app.domain.strata import cells_needed, cells_needed_in_proportion, resample_fields
 
 HOT_SPOT_CAUTION = "The interval covers counting only. A hot spot is chosen for being the highest, so its index lies above the tumour's."
@@ -50,7 +50,7 @@ def score_case(sheet: CaseSheet, fields: Sequence[CountedField]) -> CaseScore:
     scores = list_scores(sheet, fields)
     primary = next((score for score in scores if score.name == RULES[sheet.protocol].score), None)
     counted = primary.tumour if primary else 0
-    used = select_used(sheet.protocol, fields)
+    used = select_used(sheet, fields)
     class_name, class_text = None, ""
     unsettled: tuple[float, ...] = ()
     if primary is not None and counted >= MIN_TUMOUR_NUCLEI:
@@ -75,7 +75,7 @@ def score_case(sheet: CaseSheet, fields: Sequence[CountedField]) -> CaseScore:
         between_fields=_resample(sheet, used),
         allotted=tuple(allocate_fields(sheet.shares).items()) if sheet.shares and sheet.protocol.is_global else (),
         note=HOT_SPOT_CAUTION if sheet.protocol.is_hot_spot and primary else "",
-        warnings=tuple(list_shortfalls(sheet, fields, used, counted, target)),
+        warnings=(*list_shortfalls(sheet, fields, used, counted, target), *list_sparse(scores, primary)),
     )  # fmt: skip
 
 

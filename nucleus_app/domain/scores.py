@@ -57,7 +57,14 @@ class HasRole(TypingProtocol):
 Field = TypeVar("Field", bound=HasRole)
 
 
-def select_used(protocol: Protocol, fields: Sequence[Field]) -> list[Field]:
+def select_used(sheet: CaseSheet, fields: Sequence[Field]) -> list[Field]:
+    """The fields that the sheet's protocol counts."""
+    if sheet.protocol is not Protocol.BREAST_WEIGHTED:
+        return _select_pooled(sheet.protocol, fields)
+    return [f for f in fields if f.role in CATEGORIES and (sheet.shares is None or sheet.shares.of(f.role) > 0)]
+
+
+def _select_pooled(protocol: Protocol, fields: Sequence[Field]) -> list[Field]:
     """The fields that a protocol counts together. In a hot-spot protocol a case without a field of that role is one hot spot."""
     hot = [f for f in fields if f.role is Role.HOT_SPOT]
     if protocol.is_hot_spot:
@@ -84,7 +91,7 @@ def list_scores(sheet: CaseSheet, fields: Sequence[CountedField]) -> list[Score]
         ):
             score = None
         else:
-            score = pool(RULES[protocol], select_used(protocol, fields))
+            score = pool(RULES[protocol], _select_pooled(protocol, fields))
         if score:
             scores.append(score)
     return scores

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI
+from nucleus_app.domain.line import shorten
 from nucleus_app.domain.rules import HPF_MM2, TARGET_PER_FIELD, allocate_fields
-from nucleus_app.domain.scores import CountedField, has_hot_spot, select_used
+from nucleus_app.domain.scores import CountedField, Score, has_hot_spot, select_used
 from nucleus_app.domain.sheet import CATEGORIES, CaseSheet, Protocol, Role
 
 LARGEST_HOT_SPOT_MM2 = 2 * HPF_MM2
@@ -18,7 +19,7 @@ def say_missing(sheet: CaseSheet, fields: Sequence[CountedField]) -> str:
     if not fields:
         return "This case has no field yet: add an image, or drag a field on one."
     if all(f.counts is None for f in fields):
-        return "No field is scored yet."
+        return "Nothing is counted in any field: each says why."
     if sheet.protocol is Protocol.BREAST_WEIGHTED:
         if sheet.shares is None or not sheet.shares.is_whole:
             total = sheet.shares.total if sheet.shares else 0
@@ -29,7 +30,7 @@ def say_missing(sheet: CaseSheet, fields: Sequence[CountedField]) -> str:
         ]  # fmt: skip
         have = "has" if len(empty) == 1 else "have"
         return f"No weighted score: {' and '.join(empty)} {have} a share of the tumour, but no counted field."
-    if sheet.protocol.is_global and not select_used(sheet.protocol, fields):
+    if sheet.protocol.is_global and not select_used(sheet, fields):
         return "Every field is a hot spot: a global score needs other fields."
     return "No tumour nucleus was counted: there is no index."
 
@@ -39,16 +40,18 @@ def list_shortfalls(
 ) -> Iterable[str]:
     """Of a scored case: ``used`` are the fields that count, ``counted`` their tumour nuclei."""
     if 0 < counted < MIN_TUMOUR_NUCLEI:
-        yield f"Only {counted} tumour nuclei were counted; fewer than {MIN_TUMOUR_NUCLEI} give no reliable index."
+        yield _say_sparse(counted)
     elif sheet.protocol.is_hot_spot and 0 < counted < target:
         yield f"Fewer than {target} tumour cells available: {counted} were counted."
-    for field in used:
-        if field.counts is None:
-            yield f"{field.name}: nothing was counted in this field."
-        elif not field.counts.tumour:
-            yield f"{field.name}: no tumour nucleus in this field."
-        elif sheet.protocol.is_global and field.counts.tumour < TARGET_PER_FIELD:
-            yield f"{field.name}: {field.counts.tumour} tumour nuclei, fewer than {TARGET_PER_FIELD}."
+    counts = [(field.name, field.counts) for field in used]
+    nothing = [f"{name}: nothing was counted in this field." for name, c in counts if c is None]
+    yield from shorten(nothing, "fields in which nothing was counted")
+    empty = [f"{name}: no tumour nucleus in this field." for name, c in counts if c and not c.tumour]
+    yield from shorten(empty, "fields without a tumour nucleus")
+    if sheet.protocol.is_global:
+        few = [(name, c.tumour) for name, c in counts if c and 0 < c.tumour < TARGET_PER_FIELD]
+        said = [f"{name}: {n} tumour nuclei, fewer than {TARGET_PER_FIELD}." for name, n in few]
+        yield from shorten(said, f"fields with fewer than {TARGET_PER_FIELD}")
     if sheet.protocol.is_global:
         yield from _check_allocation(sheet, fields)
     if sheet.protocol.is_hot_spot:
@@ -66,11 +69,13 @@ def _check_allocation(sheet: CaseSheet, fields: Sequence[CountedField]) -> Itera
         have = sum(f.role is category and bool(f.counts and f.counts.tumour) for f in fields)
         if have < n:
             yield f"{have} of {n} {category.value} field{'s' if n > 1 else ''} counted."
-    for field in fields:
-        if field.role is Role.FIELD:
-            yield f"{field.name} has no category: it counts in the unweighted score only."
-        elif field.role in CATEGORIES and not sheet.shares.of(field.role):
-            yield f"{field.name} is {field.role.value}, a category without a share of the tumour."
+    none = [
+        f"{f.name} has no category: it counts in the unweighted score only." for f in fields if f.role is Role.FIELD
+    ]
+    yield from shorten(none, "fields without a category")
+    absent = [f for f in fields if f.role in CATEGORIES and not sheet.shares.of(f.role)]
+    said = [f"{f.name} is {f.role.value}, a category without a share of the tumour." for f in absent]
+    yield from shorten(said, "fields of a category without a share")
 
 
 def _check_hot_spots(sheet: CaseSheet, used: Sequence[CountedField]) -> Iterable[str]:
@@ -78,6 +83,18 @@ def _check_hot_spots(sheet: CaseSheet, used: Sequence[CountedField]) -> Iterable
         yield f"No field is marked as the hot spot: all {len(used)} are counted together as one."
     elif len(used) > 1 and sheet.protocol is Protocol.BREAST_HOT_SPOT:
         yield f"{len(used)} hot spots are counted together; the protocol asks for the one with the highest share."
-    for field in used:
-        if field.area_mm2 is not None and field.area_mm2 > LARGEST_HOT_SPOT_MM2:
-            yield f"{field.name} covers {field.area_mm2:.2g} mm²; a hot spot is a field of about {HPF_MM2:g} mm²."
+    large = [(f.name, f.area_mm2) for f in used if f.area_mm2 is not None and f.area_mm2 > LARGEST_HOT_SPOT_MM2]
+    said = [f"{name} covers {mm2:.2g} mm²; a hot spot is a field of about {HPF_MM2:g} mm²." for name, mm2 in large]
+    yield from shorten(said, f"fields of more than {LARGEST_HOT_SPOT_MM2:g} mm²")
+
+
+def list_sparse(scores: Iterable[Score], primary: Score | None) -> Iterator[str]:
+    """Which scores beside the protocol's own rest on too few nuclei."""
+    for score in scores:
+        if score is not primary and score.tumour < MIN_TUMOUR_NUCLEI:
+            yield f"{score.name}: {_say_sparse(score.tumour)}"
+
+
+def _say_sparse(tumour: int) -> str:
+    were = "nucleus was" if tumour == 1 else "nuclei were"
+    return f"Only {tumour} tumour {were} counted; fewer than {MIN_TUMOUR_NUCLEI} give no reliable index."

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nucleus_app.domain.edits import Region
 from nucleus_app.domain.index import find_labelling_index
+from nucleus_app.domain.line import shorten
 from nucleus_app.domain.nuclei import Counts
 from nucleus_app.domain.protocols import CaseScore, score_case
 from nucleus_app.domain.reviewed import Origin
@@ -27,8 +28,6 @@ AREA_SAMPLES = 200_000
 MAX_SAMPLES = 2000
 SAME_SCALE = 1.05
 IMPORTED = "imported"
-SHOWN = 3
-"""So many warnings of one kind are spelt out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +188,7 @@ def list_case_warnings(
     """What a reader must know of the whole case, its score's warnings first."""
     return (
         *score.warnings,
-        *_say_overlaps(select_used(sheet.protocol, fields)),
+        *_say_overlaps(select_used(sheet, fields)),
         *_say_twins(images),
         *_say_differences(fields, images),
     )
@@ -205,13 +204,7 @@ def _say_overlaps(fields: Sequence[FieldReport]) -> Iterable[str]:
         for a, b in combinations(own, 2)
         if _overlap(a.box, b.box)
     ]
-    return _shorten(pairs, "pairs of fields overlap")
-
-
-def _shorten(sentences: Sequence[str], more: str) -> Iterable[str]:
-    yield from sentences[:SHOWN]
-    if len(sentences) > SHOWN:
-        yield f"{len(sentences) - SHOWN} more {more}."
+    return shorten(pairs, "pairs of fields overlap")
 
 
 def _overlap(a: FieldBox, b: FieldBox) -> bool:
@@ -227,7 +220,7 @@ def _say_twins(images: Sequence[FieldImage]) -> Iterable[str]:
             twins.append(f"“{known}” and “{image.label}” are the same image.")
         first.setdefault(image.sha256, image.label)
         first.setdefault(image.blob, image.label)
-    return _shorten(twins, "images are there twice")
+    return shorten(twins, "images are there twice")
 
 
 def _say_differences(fields: Sequence[FieldReport], images: Sequence[FieldImage]) -> Iterable[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -36,6 +37,8 @@ SMALLEST_PLACE_MM = 1.6
 JPEG_QUALITY = 86
 MANY_FIELDS, MANY_SIDE_PX = 40, 1200
 """With more fields than the first their pictures have at most so many pixels a side (170 dpi), or the file grows too large."""
+ALL_PICTURES_PX = 120_000_000
+"""So many pixels have all pictures of very many fields: 150 fields take 1.5 GB while they are set."""
 BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BAR_MM = 36.0
 """A scale bar is at most so long on paper."""
@@ -98,7 +101,8 @@ def _draw_pictures(
 ) -> list[Picture]:
     """Write each field's picture and thumbnail; fields of one image follow one another, so that it is read once."""
     pictures: dict[int, Picture] = {}
-    longest_px = MAX_SIDE_PX if len(report.fields) <= MANY_FIELDS else MANY_SIDE_PX
+    n_fields = max(1, len(report.fields))
+    longest_px = min(MAX_SIDE_PX if n_fields <= MANY_FIELDS else MANY_SIDE_PX, math.isqrt(ALL_PICTURES_PX // n_fields))
     order = sorted(enumerate(report.fields), key=lambda item: item[1].blob)
     for n_image, (blob, fields) in enumerate(groupby(order, key=lambda item: item[1].blob)):
         pixels, overview = read_pixels(blob), ""

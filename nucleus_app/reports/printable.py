@@ -22,6 +22,7 @@ PROBE = """#let data = json("data.json")
 #for sign in data.texts [#par(sign)]
 """
 _REFUSED = re.compile(r'the text `"((?:[^"\\]|\\.)*)"` could not be displayed')
+_SHA256 = re.compile("[0-9a-f]{64}")
 _ESCAPE = re.compile(r"\\u\{([0-9a-fA-F]+)\}|\\(.)")
 
 
@@ -67,7 +68,9 @@ def _find_refused(texts: list[str]) -> set[str]:
             typeset(root / "probe.typ", 0)
         except typst.TypstError as error:
             found = {_ESCAPE.sub(_unescape, sign) for sign in _REFUSED.findall(error.diagnostic)}
-            return {sign for sign in found if sign} or set("".join(texts)) - {REPLACEMENT, "\n", " "}
+            # A mark without a letter is refused with the space before it, which is innocent.
+            signs = {sign for sign in found if sign}
+            return {s for s in signs if not _is_plain(s)} or signs or set("".join(texts)) - {REPLACEMENT, "\n", " "}
     return set()
 
 
@@ -80,7 +83,11 @@ def _open_words(text: str) -> str:
 
 
 def _open_word(word: str) -> str:
-    """A zero-width space every few letters, never within a cluster: a column may be narrower than a word is long."""
+    """A zero-width space every few letters, never within a cluster: a column may be narrower than a word is long. A hash
+    has its room, and stays whole: it is copied and looked for.
+    """
+    if _SHA256.fullmatch(word):
+        return word
     parts, since = [], 0
     for before, sign in zip(" " + word, word, strict=False):
         joins = unicodedata.combining(sign) or unicodedata.category(sign)[0] == "M" or "\u200d" in (before, sign)

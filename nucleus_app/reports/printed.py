@@ -55,7 +55,7 @@ def print_field(report: CaseReport, field: FieldReport, n: int) -> dict[str, Any
         "n": n,
         "name": field.name or f"Field {n}",
         "role": field.role.value.capitalize()
-        + ("" if field in select_used(report.sheet.protocol, report.fields) else ", not in the score"),
+        + ("" if field in select_used(report.sheet, report.fields) else ", not in the score"),
         "image": field.image_label or f"Image {field.image_id}",
         "box": "whole image" if field.is_whole_image else say_box(field.box),
         "mpp": say_mpp(field),
@@ -80,7 +80,7 @@ def say_count(n: int | None) -> str:
 
 
 def say_percent(percent: float | None, cutoffs: tuple[float, ...]) -> str:
-    """With as many decimals, four at most, as keep it on its side of every cut-off: see :func:`show_percent`."""
+    """With as many decimals as keep it on its side of every cut-off: see :func:`show_percent`."""
     return NONE if percent is None else f"{show_percent(percent, cutoffs)} %"
 
 
@@ -215,7 +215,10 @@ def _list_measures(report: CaseReport) -> Facts:
     if score.hot_spot_minus_average is not None:
         sign = "−" if score.hot_spot_minus_average < 0 else "+"
         measures.append(
-            ["Hot spot minus average", f"{sign}{show_percent(abs(score.hot_spot_minus_average))} percentage points"]
+            [
+                "Hot spot minus average",
+                f"{sign}{show_percent(abs(score.hot_spot_minus_average))} percentage points; it was chosen for being the highest",
+            ]
         )
     if score.between_fields is not None:
         measures.append(["Interval between fields, 95 %", say_interval(*score.between_fields, cutoffs)])

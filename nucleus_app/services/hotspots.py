@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,20 @@ def find_hotspots(workplace: Workplace, image_id: int, *, area_mm2: float | None
     if not len(tumour):
         note = "No tumour nucleus counts in this image: there is no hot spot."
     elif found.is_enough:
-        is_small = area_mm2 is not None and size[0] * size[1] * (mpp / 1000) ** 2 < area_mm2
-        note = f"The image is smaller than {area_mm2:g} mm²: this is the whole of it." if is_small else None
+        note = _say_too_small(size, mpp, area_mm2) if area_mm2 is not None else None
     heat = draw_heat_map(counted.xy, is_positive, size, mpp)
     return {**spots_to_mapping(found, note), "heat": heat_to_mapping(heat)}
+
+
+def _say_too_small(size: tuple[int, int], mpp: float, area_mm2: float) -> str | None:
+    """Where no square of that area fits into an image."""
+    sides = [px * mpp / 1000 for px in size]
+    if min(sides) ** 2 >= area_mm2:
+        return None
+    if max(sides) ** 2 <= area_mm2:
+        return f"The image is smaller than {area_mm2:g} mm²: this is the whole of it."
+    narrow = min(sides) * math.sqrt(area_mm2)
+    return f"The image is too narrow for a square of {area_mm2:g} mm²: these cover {narrow:.2g} mm²."
 
 
 def spots_to_mapping(found: HotSpots, note: str | None) -> dict[str, Any]:

@@ -13,21 +13,36 @@ from fastapi.routing import APIRoute
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
 
-class JsonRoute(APIRoute):
-    """A route whose body FastAPI parses: no larger than allowed, declared as JSON, and refused in one sentence."""
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+
+class SentenceRoute(APIRoute):
+    """A route that says in one sentence what is wrong with a request."""
+
+    def get_route_handler(self) -> Handler:
         handle = super().get_route_handler()
 
-        async def guarded(request: Request) -> Response:
-            if request.method in ("POST", "PUT"):
-                parse_body(await _keep_body(request))
+        async def explained(request: Request) -> Response:
             try:
                 return await handle(request)
             except RequestValidationError as error:
                 first = error.errors()[0]
                 where = ".".join(str(part) for part in first["loc"][1:])
                 raise HTTPException(422, f"{where or 'the body'}: {first['msg']}.") from error
+
+        return explained
+
+
+class JsonRoute(SentenceRoute):
+    """One whose body FastAPI parses: no larger than allowed, and declared as JSON."""
+
+    def get_route_handler(self) -> Handler:
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            if request.method in ("POST", "PUT"):
+                parse_body(await _keep_body(request))
+            return await handle(request)
 
         return guarded
 

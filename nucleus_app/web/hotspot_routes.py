@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse
 from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.services.hotspots import find_hotspots
 from nucleus_app.services.workplace import Workplace
+from nucleus_app.web.bodies import SentenceRoute
 from nucleus_app.web.caching import NO_STORE
 
 AREA_MM2 = (0.01, 100.0)
@@ -19,7 +20,7 @@ ImageId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 def create_hotspot_router(workplace: Workplace) -> APIRouter:
-    router = APIRouter(prefix="/nucleus/api/images/{image_id}")
+    router = APIRouter(prefix="/nucleus/api/images/{image_id}", route_class=SentenceRoute)
 
     # The parameters come as text, so that a wrong one is answered with a sentence.
     @router.get("/hotspots")

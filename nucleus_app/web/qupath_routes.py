@@ -16,7 +16,7 @@ from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.domain.qupath import MAX_BYTES
 from nucleus_app.services.qupath import IMPORT_AUTHOR, import_annotations, list_classes
 from nucleus_app.services.workplace import Workplace
-from nucleus_app.web.bodies import read_body
+from nucleus_app.web.bodies import SentenceRoute, read_body
 from nucleus_app.web.caching import NO_STORE
 
 MAX_BODY_BYTES = MAX_BYTES + MAX_BYTES // 4
@@ -28,7 +28,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 def create_qupath_router(workplace: Workplace) -> APIRouter:
-    router = APIRouter(prefix="/nucleus/api/images/{image_id}/qupath")
+    router = APIRouter(prefix="/nucleus/api/images/{image_id}/qupath", route_class=SentenceRoute)
     one_at_a_time = threading.Lock()  # a parsed file takes many times its size of memory
 
     @router.post("/classes")

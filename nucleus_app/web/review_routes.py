@@ -13,14 +13,14 @@ from nucleus_app.services.reviews import EditsRead, ReviewDesk
 from nucleus_app.services.roi import ask_for_roi, read_roi
 from nucleus_app.services.scored_images import get_packed_candidates
 from nucleus_app.services.workplace import Workplace
-from nucleus_app.web.bodies import parse_body, read_body
+from nucleus_app.web.bodies import SentenceRoute, parse_body, read_body
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
 
 ScoringId = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
 def create_review_router(workplace: Workplace, desk: ReviewDesk) -> APIRouter:
-    router = APIRouter(prefix="/nucleus/api/scorings/{scoring_id}")
+    router = APIRouter(prefix="/nucleus/api/scorings/{scoring_id}", route_class=SentenceRoute)
 
     @router.get("/candidates")
     def candidates(scoring_id: ScoringId) -> Response:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 
+from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.errors import NotFound, SignedOff, StaleRevision
 from nucleus_app.reports.formats import record_to_csv, record_to_json
 from nucleus_app.services.case_states import CaseList
@@ -17,6 +19,7 @@ from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.worklist import WorkList
 from nucleus_app.services.workplace import Workplace
+from nucleus_app.web.bodies import SentenceRoute
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
 from nucleus_app.web.case_routes import create_case_router, send
 from nucleus_app.web.hotspot_routes import create_hotspot_router
@@ -24,6 +27,8 @@ from nucleus_app.web.qupath_routes import create_qupath_router
 from nucleus_app.web.review_routes import create_review_router
 from nucleus_app.web.training_routes import create_training_router
 
+ImageId = Annotated[int, Path(ge=1, le=MAX_ID)]
+Place = Annotated[int, Path(ge=0, le=MAX_ID)]
 STATUS: dict[type[Exception], int] = {NotFound: 404, StaleRevision: 409, SignedOff: 409}
 
 
@@ -32,7 +37,7 @@ def create_router(
     is_worker_failing: Callable[[], bool] = lambda: False,
     is_trainer_failing: Callable[[], bool] = lambda: False,
 ) -> APIRouter:
-    router = APIRouter(prefix="/nucleus")
+    router = APIRouter(prefix="/nucleus", route_class=SentenceRoute)
     pyramids = PyramidCache(workplace)
     desk = ReviewDesk(workplace)
     case_desk = CaseDesk(workplace, desk)
@@ -46,11 +51,11 @@ def create_router(
     # The start of the pixels' hash is part of the address: a browser keeps tiles, and a number can come to mean another
     # image when the data folder is replaced.
     @router.get("/tiles/{blob}/{image_id}.dzi")
-    def descriptor(blob: str, image_id: int) -> Response:
+    def descriptor(blob: str, image_id: ImageId) -> Response:
         return Response(deep_zoom(workplace, image_id), media_type="application/xml", headers=IMMUTABLE)
 
     @router.get("/tiles/{blob}/{image_id}_files/{level}/{column}_{row}.jpeg")
-    def tile(blob: str, image_id: int, level: int, column: int, row: int) -> Response:
+    def tile(blob: str, image_id: ImageId, level: Place, column: Place, row: Place) -> Response:
         return Response(pyramids.get(image_id).tile(level, column, row), media_type="image/jpeg", headers=IMMUTABLE)
 
     @router.get("/api/images")
@@ -71,16 +76,16 @@ def create_router(
         return send(write_cases(workplace, case_desk))
 
     @router.get("/api/images/{image_id}")
-    def case(image_id: int) -> JSONResponse:
+    def case(image_id: ImageId) -> JSONResponse:
         return JSONResponse(scored_image_to_mapping(get_scored_image(workplace, image_id)), headers=NO_STORE)
 
     @router.get("/api/images/{image_id}/result.json")
-    def result_json(image_id: int) -> Response:
+    def result_json(image_id: ImageId) -> Response:
         content = record_to_json(get_record(workplace, image_id)).encode()
         return send(Download(f"image-{image_id}.json", JSON, content))
 
     @router.get("/api/images/{image_id}/nuclei.csv")
-    def nuclei_csv(image_id: int) -> Response:
+    def nuclei_csv(image_id: ImageId) -> Response:
         content = record_to_csv(get_record(workplace, image_id)).encode()
         return send(Download(f"image-{image_id}-nuclei.csv", CSV, content))
 

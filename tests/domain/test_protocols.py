@@ -10,7 +10,7 @@ from nucleus_app.domain.index import wilson_interval
 from nucleus_app.domain.nuclei import Counts
 from nucleus_app.domain.protocols import score_case
 from nucleus_app.domain.rules import allocate_fields, show_percent
-from nucleus_app.domain.scores import CountedField
+from nucleus_app.domain.scores import CountedField, select_used
 from nucleus_app.domain.sheet import CaseSheet, Protocol, Role, Shares
 from nucleus_app.domain.strata import Stratum, cells_needed, resample_fields, stratified_wilson
 
@@ -243,6 +243,28 @@ def test_a_printed_index_never_lies_on_the_other_side_of_a_cut_off(positive: int
 @pytest.mark.parametrize(("of_sixteen", "shown"), [(1, "6.3"), (3, "18.8"), (5, "31.3"), (8, "50.0")])
 def test_an_index_between_two_decimals_is_rounded_up(of_sixteen: int, shown: str) -> None:
     assert show_percent(100 * of_sixteen / 16) == shown
+
+
+def test_a_score_beside_the_protocols_own_says_when_it_rests_on_few_nuclei() -> None:
+    fields = [field(20, 200, role) for role in (Role.LOW, Role.HIGH)] + [field(3, 10, Role.HOT_SPOT)]
+    scored = score_case(CaseSheet(protocol=Protocol.BREAST_GLOBAL), fields)
+    assert [other.name for other in scored.others] == ["Ki67 hot-spot score"]
+    assert (
+        "Ki67 hot-spot score: Only 10 tumour nuclei were counted; fewer than 100 give no reliable index."
+        in scored.warnings
+    )
+
+
+def test_a_weighted_score_counts_the_fields_of_categories_with_a_share() -> None:
+    sheet = CaseSheet(protocol=Protocol.BREAST_WEIGHTED, shares=Shares(low=50, high=50))
+    fields = [field(20, 200, role) for role in (Role.LOW, Role.HIGH, Role.MEDIUM, Role.FIELD)]
+    assert select_used(sheet, fields) == fields[:2]
+
+
+def test_many_fields_of_one_kind_are_told_in_few_lines() -> None:
+    warnings = score_case(CaseSheet(protocol=Protocol.BREAST_GLOBAL), [field(1, 50, Role.FIELD)] * 500).warnings
+    assert len(warnings) < 12
+    assert "497 more fields with fewer than 100." in warnings
 
 
 def test_a_hot_spot_says_next_to_its_number_that_it_was_chosen_for_being_high() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from tests.e2e.running import RunningApp
@@ -22,6 +26,15 @@ def wait_scored(page: Page) -> None:
     """The nuclei are there, and the pixels that a place on the screen belongs to."""
     expect(page.locator(".nv-root")).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=120_000)
     page.wait_for_function("document.querySelector('.nv-root').viewer.shownImage !== null")
+
+
+def upload(page: Page, *files: Path) -> None:
+    page.set_input_files("#upload input[type=file]", [str(f) for f in files])
+
+
+def save(rgb: np.ndarray, path: Path, **options: Any) -> Path:
+    Image.fromarray(rgb).save(path, **options)
+    return path
 
 
 # The page about learning, for whoever tests the loop.

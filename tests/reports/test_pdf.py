@@ -171,6 +171,20 @@ def test_what_no_font_shows_becomes_a_visible_sign() -> None:
     assert make_printable(["Ada ᚠ 中"]) == {"Ada ᚠ 中": "Ada \ufffd 中"}
 
 
+def test_a_mark_without_a_letter_takes_no_space_with_it() -> None:
+    assert make_printable(["force F \u20d7 of ≥ 30 %", "invasive, ER+ HER2−"]) == {
+        "force F \u20d7 of ≥ 30 %": "force F \ufffd of ≥ 30 %",
+        "invasive, ER+ HER2−": "invasive, ER+ HER2−",
+    }
+
+
+def test_a_hash_can_be_copied() -> None:
+    text = "".join(
+        page.get_textpage().get_text_range() for page in pypdfium2.PdfDocument(render_pdf(net_with(""), grey_pixels))
+    )
+    assert "ab" * 32 in text
+
+
 def test_two_hundred_fields_have_a_page_each() -> None:
     pdf = pypdfium2.PdfDocument(render_pdf(breast_report(200), grey_pixels))
     assert 200 + 6 <= len(pdf) <= 200 + 22

@@ -21,7 +21,7 @@ export class FieldTable {
     this.sheet = sheet;
     const reports = new Map(state.fields.map((field) => [field.id, field])), locked = Boolean(state.signature);
     const numbers = state.fields.map(({ id, percent: index, low_percent: low, high_percent: high, tallies, area_mm2: mm2 }) => [id, index, low, high, tallies, mm2]);
-    const shown = JSON.stringify([state.id, sheet.protocol, sheet.fields.map(({ name, ...field }) => field), numbers, state.images, locked]);
+    const shown = JSON.stringify([state.id, sheet.protocol, sheet.shares, sheet.fields.map(({ name, ...field }) => field), numbers, state.images, locked]);
     if (shown !== this.shown) this.build(sheet, reports, state, locked);
     this.shown = shown;
     sheet.fields.forEach((field, i) => this.rows[i].name(field, i));
@@ -46,7 +46,7 @@ export class FieldTable {
   }
 
   row(field, i, sheet, report, state, locked) {
-    const { edit, onGo, onPoint, onRemove, nameImage } = this.handlers, named = [], used = isUsed(sheet, field);
+    const { edit, onGo, onPoint, onRemove, nameImage } = this.handlers, named = [], used = isUsed(sheet, field), { cutoffs } = state.rule;
     const roles = rolesOf(sheet.protocol).includes(field.role) ? rolesOf(sheet.protocol) : [field.role, ...rolesOf(sheet.protocol)];
     const nameNow = () => nameOf(this.sheet.fields.find(({ id }) => id === field.id) ?? field, i);
     const change = (values) => ({ op: 'field', id: field.id, values, name: nameNow() });
@@ -59,7 +59,7 @@ export class FieldTable {
       oninput: () => edit(change({ name: input.value }), TYPING_MS), onblur: () => { input.value = this.sheet.fields.find(({ id }) => id === field.id)?.name ?? ''; } });
     const node = el('li', { 'data-field': field.id, class: used ? null : 'nv-unused', draggable: locked ? null : 'true' },
       go, input,
-      el('span', { class: 'nv-field-index' }, report?.percent == null ? '–' : `${percent(report.percent)} %`, report?.percent == null ? '' : el('small', { class: 'nv-field-range' }, range(report.low_percent, report.high_percent))),
+      el('span', { class: 'nv-field-index' }, report?.percent == null ? '–' : `${percent(report.percent, cutoffs)} %`, report?.percent == null ? '' : el('small', { class: 'nv-field-range' }, range(report.low_percent, report.high_percent, cutoffs))),
       el('div', { class: 'nv-field-line' }, el('span', { class: 'nv-field-counts' }, report ? describeField(report) : '…'), el('span', { class: 'nv-field-acts' },
         sheet.fields.length > 1 ? el('span', { class: 'nv-moves' }, small('↑', 'Move up', 'up', () => move(i - 1), i === 0), small('↓', 'Move down', 'down', () => move(i + 1), i === sheet.fields.length - 1)) : null,
         roles.length > 1 ? label(el('select', { 'data-key': `role-${field.id}`, disabled: locked, onchange: (e) => edit(change({ role: e.target.value })) },

@@ -1,9 +1,17 @@
 // Numbers as the panel writes them.
 
 export const number = (value) => value.toLocaleString('en-US');
-export const percent = (value) => value.toFixed(1);
-export const range = (low, high) => `${percent(low)} to ${percent(high)}`;
+export const range = (low, high, cutoffs) => `${percent(low, cutoffs)} to ${percent(high, cutoffs)}`;
 export const plural = (n, one, many = `${one}s`) => `${number(n)} ${n === 1 ? one : many}`;
+
+/** One decimal, or as many as keep it on its side of every cut-off: what the report prints (domain/rules.py: show_percent). */
+export function percent(value, cutoffs = []) {
+  for (let decimals = 1; decimals <= 15; decimals++) {
+    const shown = value.toFixed(decimals);
+    if (cutoffs.every((cut) => Math.sign(value - cut) === Math.sign(shown - cut))) return shown;
+  }
+  return String(value);
+}
 
 /** An area as a pathologist names it: 0.20 mm²; small ones keep three digits. */
 export const area = (mm2) => `${mm2 >= 0.1 ? mm2.toFixed(2) : mm2.toPrecision(2)} mm²`;

@@ -22,7 +22,8 @@ export function rolesOf(protocol) {
 }
 
 /** Whether a field counts in the protocol's own score. */
-export function isUsed({ protocol, fields }, { role }) {
+export function isUsed({ protocol, fields, shares }, { role }) {
+  if (protocol === 'breast weighted') return CATEGORIES.includes(role) && (!shares || shares[role] > 0);
   if (isHotSpot(protocol)) return role === HOT_SPOT || fields.every((field) => field.role !== HOT_SPOT);
   return !isGlobal(protocol) || role !== HOT_SPOT;
 }
@@ -43,8 +44,8 @@ export function planField(sheet, { image, role, box }) {
 
 /** The sheet with one field more, and the whole image that gave way to it: its nuclei would count twice. */
 export function putField(sheet, added) {
-  const after = { ...sheet, fields: [...sheet.fields, added] };
-  const gone = added.box ? sheet.fields.find((field) => field.image === added.image && !field.box && isUsed(after, field) && isUsed(after, added)) : undefined;
+  const after = { ...sheet, fields: [...sheet.fields, added] }, pooled = { ...after, protocol: isGlobal(sheet.protocol) ? 'breast global' : sheet.protocol };
+  const gone = added.box ? sheet.fields.find((field) => field.image === added.image && !field.box && isUsed(pooled, field) && isUsed(pooled, added)) : undefined;
   return { sheet: gone ? { ...after, fields: after.fields.filter((field) => field !== gone) } : after, gone };
 }
 

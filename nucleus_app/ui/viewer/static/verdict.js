@@ -17,14 +17,14 @@ export function badge(name, isUnsettled = false) {
 
 /** The big number with all that belongs to it. */
 export function describeScore(state) {
-  const { score } = state, { primary } = score;
+  const { score, rule: { cutoffs } } = state, { primary } = score;
   if (!primary) return [describeBusy(state), el('p', { class: 'nv-missing' }, score.missing)];
   const sparse = primary.tumour < MIN_TUMOUR_NUCLEI, unsettled = score.unsettled.length > 0;
   return [
     describeBusy(state),
     el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, primary.shown), ' %',
       score.class_name ? badge(score.class_name, unsettled) : null, el('span', { class: 'nv-name' }, primary.name)),
-    el('p', { class: 'nv-interval' }, `95 % interval ${range(primary.low_percent, primary.high_percent)} %`, el('span', { class: 'nv-method' }, ` (${methodOf(primary)})`)),
+    el('p', { class: 'nv-interval' }, `95 % interval ${range(primary.low_percent, primary.high_percent, cutoffs)} %`, el('span', { class: 'nv-method' }, ` (${methodOf(primary)})`)),
     score.note ? el('p', { class: 'nv-note' }, score.note) : null,
     el('p', { class: 'nv-counts' }, el('strong', {}, number(primary.positive)), ' positive of ', el('strong', {}, number(primary.tumour)), ' tumour nuclei'),
     describeNetwork(state),
@@ -57,11 +57,11 @@ function describeProgress({ score: { counted, target }, sheet: { protocol } }) {
 
 /** Below the number: other scores, differences, the rule. */
 export function describeMore({ score, rule, sheet }) {
-  const rows = score.others.map((other) => [other.name, `${other.shown} %`, range(other.low_percent, other.high_percent), `${number(other.positive)} of ${number(other.tumour)}`]);
+  const rows = score.others.map((other) => [other.name, `${other.shown} %`, range(other.low_percent, other.high_percent, rule.cutoffs), `${number(other.positive)} of ${number(other.tumour)}`]);
   const difference = score.hot_spot_minus_average === null ? null : Math.round(10 * score.hot_spot_minus_average) / 10, between = score.between_fields;
   const facts = [
-    difference === null ? null : `Hot spot minus average: ${difference < 0 ? '−' : '+'}${percent(Math.abs(difference))} percentage points.`,
-    between ? `Between fields: ${range(...between)} % (fields drawn anew).` : null,
+    difference === null ? null : `Hot spot minus average: ${difference < 0 ? '−' : '+'}${percent(Math.abs(difference))} percentage points; it was chosen for being the highest.`,
+    between ? `Between fields: ${range(...between, rule.cutoffs)} % (fields drawn anew).` : null,
   ].filter(Boolean);
   return [
     rows.length ? el('table', { class: 'nv-others', 'aria-label': 'Other scores' }, el('tbody', {}, ...rows.map(([name, shown, interval, counts]) =>
