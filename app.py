@@ -50,6 +50,7 @@ def serve(settings: Settings) -> None:
     settings.temporary_dir.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(settings.temporary_dir)  # a report holds pixels and names while it is set
     workplace = open_workplace(settings)
+    workplace.blobs.sweep()
     keep_base(workplace)
     if settings.demo:
         take_in_demo(workplace)

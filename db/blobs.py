@@ -6,12 +6,16 @@ import errno
 import hashlib
 import os
 import uuid
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
 import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from nucleus_app.errors import NotFound, StorageFull
+
+LEFT_BEHIND = timedelta(days=1)
 
 
 class BlobStore:
@@ -40,11 +44,19 @@ class BlobStore:
             if self._files.exists(partial):
                 self._files.rm(partial)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull(
-                    "The disk is full: nothing was stored. Free some space and send the image again."
-                ) from error
+                raise StorageFull("The disk is full: nothing was stored. Free some space and try again.") from error
             raise
         return name
+
+    def sweep(self) -> None:
+        """Remove what writers left behind that were killed in the middle, at least a day ago."""
+        folder, before = f"{self._root}/partial", datetime.now(UTC) - LEFT_BEHIND
+        for path in self._files.ls(folder, detail=False) if self._files.exists(folder) else ():
+            with suppress(
+                FileNotFoundError, NotImplementedError
+            ):  # another process sweeps, too; a store may know no times
+                if self._files.modified(path) < before:
+                    self._files.rm(path)
 
     def _sync(self, path: str) -> None:
         """Wait until a local file or folder is on the disk: the database may name it the next moment, and a power cut may

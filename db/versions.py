@@ -99,13 +99,10 @@ def list_activations(session: Session) -> list[StoredActivation]:
     return [_activation(row) for row in session.scalars(select(ActivationRow).order_by(ActivationRow.id.desc()))]
 
 
-def find_refusal(session: Session, active: StoredActivation) -> StoredActivation | None:
-    """The latest note, since this pointer was set, that its version could not be opened."""
-    since = select(ActivationRow).where(
-        ActivationRow.id > active.id, ActivationRow.sha256 == active.sha256, ActivationRow.reason == REFUSED
-    )
-    row = session.scalars(since.order_by(ActivationRow.id.desc()).limit(1)).first()
-    return _activation(row) if row else None
+def list_refused(session: Session, active: StoredActivation) -> set[str]:
+    """The versions that could not be opened since this pointer was set: itself, or those before it that were tried."""
+    since = select(ActivationRow.sha256).where(ActivationRow.id > active.id, ActivationRow.reason == REFUSED)
+    return set(session.scalars(since))
 
 
 def _stored(row: VersionRow) -> StoredVersion:

@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 BEAT_EVERY_S = 3.0
 LOST_AFTER_S = 60.0
 """A beat that stood still for so long is that of a trainer that is gone."""
+LONGEST_GAP_S = 20.0
+"""Between two looks: longer, and the beat may have stood still because nobody could reach the database."""
 SLOT_EVERY_S = 1.0
 
 
@@ -74,22 +76,25 @@ def _read_id(file: Path) -> str:
 
 
 class Watcher:
-    """Sees whether another trainer's run is abandoned: its beat stood still for a while of one's own monotonic clock."""
+    """Sees whether another trainer's run is abandoned: its beat stood still for a while of one's own monotonic clock. After a
+    time without looks, as when the database was away for both, the while begins anew.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, lost_after_s: float = LOST_AFTER_S) -> None:
         self._clock = clock
         self._lost_after_s = lost_after_s
         self._seen: tuple[int, str | None, int] | None = None
-        self._since = 0.0
+        self._since = self._looked = 0.0
 
     def is_abandoned(self, run: StoredRun) -> bool:
         """Whether the run's beat was the same at every look for long enough. Nobody's run is."""
         if run.holder is None:
             return True
-        seen = run.id, run.holder, run.beat
-        if seen != self._seen:
-            self._seen, self._since = seen, self._clock()
-        return self._clock() - self._since >= self._lost_after_s
+        seen, now = (run.id, run.holder, run.beat), self._clock()
+        if seen != self._seen or now - self._looked > LONGEST_GAP_S:
+            self._seen, self._since = seen, now
+        self._looked = now
+        return now - self._since >= self._lost_after_s
 
 
 class Pulse:

@@ -41,6 +41,7 @@ PAUSE_CHECK_S = 1.0
 MAX_RECOVERIES = 5
 """A run that takes its trainer down with it is not tried for ever."""
 GOES_ON = {"event": "note", "text": "The trainer goes on with this run."}
+IS_BACK = {"event": "note", "text": "The database was away; the run goes on."}
 WAS_STOPPED = {"event": "note", "text": "The trainer was stopped; the run goes on when it is there again."}
 GIVEN_UP = f"The trainer ended {MAX_RECOVERIES + 1} times without getting any further, and gave up. Is there too little memory? {SEE_LOG}"
 END = "end"
@@ -62,6 +63,8 @@ class Post:
         self._stop = stop
         self._watcher = watcher or Watcher()
         self._get_local = get_local
+        self._interrupted: int | None = None
+        """The run that this process was at when the database went away."""
 
     def watch(self, *, once: bool = False) -> None:
         """Until stopped; with ``once`` until there is nothing (more) to do."""
@@ -95,7 +98,7 @@ class Post:
         with bench.writing() as session:
             taken = take_run(session, run.id, bench.holder, run.beat)
             if taken is not None and taken.state is not RunState.QUEUED:
-                add_event(session, run.id, GOES_ON, _now())
+                add_event(session, run.id, IS_BACK if run.id == self._interrupted else GOES_ON, _now())
         return taken
 
     def _request_if_due(self) -> None:
@@ -135,6 +138,7 @@ class Post:
         except Cancelled:
             self._close(runner, run, RunState.CANCELLED)
         except DBAPIError:
+            self._interrupted = run.id
             raise
         except Exception as error:
             logger.exception("training run %d failed", run.id)
@@ -162,7 +166,7 @@ class Post:
         count, furthest = 0, 0
         for event in events:
             step = event.get("step", 0) if event.get("event") == "progress" else 0
-            if event == WAS_STOPPED or step > furthest:
+            if event in (WAS_STOPPED, IS_BACK) or step > furthest:
                 count, furthest = 0, max(step, furthest)
             count += event == GOES_ON
         return count
@@ -220,6 +224,8 @@ class Lookout:
                 self._look_for_scorings()
             except LostRun:
                 return Word.LOST
+            except (DBAPIError, StorageFull) as error:  # what it was last goes on, in every process of a team
+                logger.warning("the trainer cannot see whether images wait: %s", type(error).__name__)
         return Word.WAIT if self._is_paused else Word.GO
 
     def _look_for_scorings(self) -> None:

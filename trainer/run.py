@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from db.blobs import BlobStore
@@ -21,7 +22,7 @@ from db.runs import StoredRun, add_event, advance_run, beat_run, find_newest_sig
 from db.versions import CHOSEN, PROMOTED, StoredVersion, activate, add_version, find_active, hold_active, list_versions
 from nucleus_app.domain.learning import RunState
 from nucleus_app.domain.split import Split
-from nucleus_app.errors import NucleusAppError, StorageFull, TrainingDiverged
+from nucleus_app.errors import LostRun, NucleusAppError, StorageFull, TrainingDiverged
 from nucleus_app.imaging.synthetic import FieldRecipe
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
 from nucleus_app.kinet.config import Provenance
@@ -215,9 +216,15 @@ class Runner:
         def report(event: dict[str, Any]) -> None:
             if event.get("event") == "progress":
                 self._pulse.doing = f"training, step {event['step']} of {event['of']}"
-            with self._bench.writing() as session:
-                beat_run(session, run.id, self._bench.holder)  # another trainer's run is not written into
-                add_event(session, run.id, event, _now())
+            try:
+                with self._bench.writing() as session:
+                    beat_run(session, run.id, self._bench.holder)  # another trainer's run is not written into
+                    add_event(session, run.id, event, _now())
+            except (DBAPIError, LostRun) as error:
+                if isinstance(error, LostRun) and self._bench.team.size == 1:
+                    raise
+                # Only the lead reports: it must not leave a step that the others are in, and is asked again before the next.
+                logger.warning("training run %d cannot tell how it goes: %s", run.id, type(error).__name__)
 
         return report
 

@@ -18,6 +18,7 @@ from db.blobs import BlobStore
 from db.engine import create_store
 from db.migrate import migrate
 from nucleus_app.caches import remove_unused
+from nucleus_app.errors import NucleusAppError
 from nucleus_app.settings import Settings
 from trainer.holding import take_slot
 from trainer.learning.team import Team
@@ -28,13 +29,21 @@ logger = logging.getLogger(__name__)
 GRACE_S = 8.0
 """A process that was told to end does so within this: what is not finished is done again."""
 NICENESS = 10
+CPU = ("cpu", "torch-cpu")
 
 
 def run_watch(settings: Settings, policy: Mapping[str, Any], *, once: bool, until_stdin_closes: bool) -> None:
-    """Watch over the store of the settings until stopped, or until whoever started it goes away and its pipe closes."""
+    """Watch over the store of the settings until stopped, or until whoever started it goes away and its pipe closes.
+
+    Raises NucleusAppError where the installation is set not to learn.
+    """
+    if settings.trainer == "off":
+        raise NucleusAppError(
+            "NUCLEUS_TRAINER is 'off': nothing is ever learned. Use 'external' for a trainer of its own."
+        )
     stop = threading.Event()
     _listen(stop, until_stdin_closes=until_stdin_closes)
-    team = Team.join()
+    team = Team.join(on_cpu=settings.device in CPU)
     lock = take_slot(settings, stop) if team.is_lead else None
     if team.is_lead and lock is None:
         return
@@ -60,7 +69,7 @@ def choose_device(asked: str, team: Team) -> str:
     """Where one trains, by torch's name: as asked, else CUDA, Apple's GPU, or the CPU; of several cards each process has its
     own.
     """
-    if asked in ("cpu", "torch-cpu"):
+    if asked in CPU:
         return "cpu"
     if asked == "mps" or (not asked and not torch.cuda.is_available() and torch.backends.mps.is_available()):
         return "mps"

@@ -21,6 +21,7 @@ class Weights:
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
         self.base_path = find_weights(settings.weights)
         self._blobs = blobs
+        self._folder = settings.temporary_dir
 
     def load_base(self) -> Version:
         """The weights of the settings, or the shipped ones. Raises CheckpointError."""
@@ -45,7 +46,8 @@ class Weights:
 
     def _fetch(self, sha256: str) -> Version:
         content = self._blobs.get(sha256)
-        with tempfile.NamedTemporaryFile(suffix=".safetensors") as file:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".safetensors") as file:
             file.write(content)
             file.flush()
             return load_version(Path(file.name))

@@ -96,7 +96,7 @@ def load_version(path: Path) -> Version:
     """Load and check a weight file. Raises CheckpointError unless its content fits its seal."""
     if not path.is_file():
         raise CheckpointError(
-            f"there is no weight file at {path}: give --weights FILE, or train one (`make train-base`)"
+            f"there is no weight file at {path}: name another by NUCLEUS_WEIGHTS or --weights, or install the app anew"
         )
     try:
         with safe_open(str(path), framework="numpy") as opened:

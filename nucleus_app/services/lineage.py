@@ -12,9 +12,9 @@ from db.versions import (
     StoredActivation,
     StoredVersion,
     find_active,
-    find_refusal,
     find_version,
     list_activations,
+    list_refused,
     list_versions,
 )
 
@@ -45,13 +45,13 @@ def find_in_service(session: Session, base: StoredVersion | None) -> InService |
     active = find_active(session)
     if active is None:
         return InService(base, None) if base else None
-    refused = active if find_refusal(session, active) else None
-    if refused is None:
+    refused = list_refused(session, active)
+    if active.sha256 not in refused:
         return _to_service(session, active)
     for row in list_activations(session):
-        if row.id < active.id and row.reason != REFUSED and row.sha256 != active.sha256:
-            return _to_service(session, row, refused)
-    return InService(base, None, refused) if base else _to_service(session, active)
+        if row.id < active.id and row.reason != REFUSED and row.sha256 not in refused:
+            return _to_service(session, row, active)
+    return InService(base, None, active) if base else _to_service(session, active)
 
 
 def _to_service(session: Session, row: StoredActivation, refused: StoredActivation | None = None) -> InService | None:

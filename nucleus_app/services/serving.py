@@ -17,9 +17,9 @@ from db.versions import (
     StoredActivation,
     activate,
     find_active,
-    find_refusal,
     hold_active,
     list_activations,
+    list_refused,
 )
 from nucleus_app.caches import mark_used
 from nucleus_app.errors import CheckpointError, NucleusAppError
@@ -79,24 +79,30 @@ class Shelf:
     def _open_one_before(self, active: StoredActivation) -> Predictor:
         """The latest of the versions before that can be opened, or the base: what the page says, whichever worker asks."""
         with session_scope(self._workplace.engine) as session:
+            refused = list_refused(session, active) | {active.sha256}
             pointers = [row for row in list_activations(session) if row.id < active.id and row.reason != REFUSED]
-        before = [row.sha256 for row in pointers if row.sha256 != active.sha256] + [self._find_base_sha256() or ""]
-        for sha256 in filter(None, dict.fromkeys(before)):
+        before = [row.sha256 for row in pointers if row.sha256 not in refused]
+        for sha256 in filter(None, dict.fromkeys([*before, self._find_base_sha256() or ""])):
             try:
                 return self._open(sha256)
             except Exception:
                 logger.exception("version %s cannot be opened either", sha256[:12])
+                if sha256 in before:
+                    self._note(active, REFUSED, sha256)
         if self._current is None:
             raise CheckpointError("No version can be opened: restore the weights, or the blobs from a backup.")
         return self._current
 
-    def _note(self, active: StoredActivation, reason: str) -> None:
-        """Say once that a version was refused, and once that it could be opened after all; nothing where it is not news."""
+    def _note(self, active: StoredActivation, reason: str, sha256: str = "") -> None:
+        """Say once that the active version, or the given one before it, was refused, and once that it could be opened after
+        all; nothing where it is not news.
+        """
+        sha256 = sha256 or active.sha256
         with session_scope(self._workplace.engine, write=True) as session:
-            if hold_active(session) != active or (find_refusal(session, active) is None) == (reason == CHOSEN):
+            if hold_active(session) != active or (sha256 in list_refused(session, active)) == (reason == REFUSED):
                 return
             slot = self._workplace.settings.worker_slot
-            activate(session, active.sha256, slot, datetime.now(UTC), reason, active.run_id)
+            activate(session, sha256, slot, datetime.now(UTC), reason, active.run_id)
 
     def _open_base(self) -> Predictor:
         if self._base_sha256 not in self._opened:

@@ -31,9 +31,9 @@ from db.versions import (
     StoredActivation,
     StoredVersion,
     activate,
-    find_refusal,
     hold_active,
     list_activations,
+    list_refused,
 )
 from nucleus_app.domain.learning import Trigger, verdict_to_mapping
 from nucleus_app.domain.line import to_line
@@ -146,7 +146,7 @@ class TrainingDesk:
         self._base.keep(sha256)
         with full_disk_as_error(), session_scope(self._workplace.engine, write=True) as session:
             active = hold_active(session)
-            if active is None or active.sha256 != sha256 or find_refusal(session, active):
+            if active is None or active.sha256 != sha256 or active.sha256 in list_refused(session, active):
                 activate(session, sha256, name, datetime.now(UTC), CHOSEN)
                 self._check_file(sha256)
 
@@ -186,7 +186,9 @@ class TrainingDesk:
         return self._sides[1]
 
     def _trainer_to_mapping(self, look: _Look, now: datetime) -> Mapping:
-        latest = look.trainers[0] if look.trainers else None
+        latest = min(
+            look.trainers, key=lambda trainer: abs(now - trainer.at), default=None
+        )  # a clock may have been wrong
         is_there = latest is not None and abs(now - latest.at) < THERE_FOR
         is_failing = self._is_trainer_failing()
         return {

@@ -42,10 +42,10 @@ from db.versions import (
     activate,
     add_version,
     find_active,
-    find_refusal,
     find_version,
     hold_active,
     list_activations,
+    list_refused,
     list_versions,
 )
 from nucleus_app.domain.learning import RunState, Trigger, Verdict
@@ -276,7 +276,7 @@ def test_in_service_is_what_was_activated_last_and_a_refusal_points_nowhere(engi
             add_version(session, replace(CANDIDATE, sha256=letter * 64))
         first = activate(session, "b" * 64, "Dr. A", NOW, "chosen")
         promoted = activate(session, "c" * 64, "trainer-1", LATER, "promoted", run_id)
-        assert find_refusal(session, promoted) is None
+        assert list_refused(session, promoted) == set()
         refused = activate(session, "c" * 64, "worker-1", LATER, "refused")
     with session_scope(engine, write=True) as session:
         assert find_active(session) == promoted
@@ -286,13 +286,13 @@ def test_in_service_is_what_was_activated_last_and_a_refusal_points_nowhere(engi
             LATER,
             run_id,
         )
-        assert find_refusal(session, promoted) == refused
+        assert list_refused(session, promoted) == {refused.sha256}
         assert list_activations(session) == [refused, promoted, first]
         back = activate(session, "b" * 64, "Dr. B", LATER, "chosen")
         again = activate(session, "c" * 64, "Dr. B", LATER, "chosen")
     with session_scope(engine) as session:
         assert find_active(session) == again
-        assert find_refusal(session, again) is None  # of an earlier time
+        assert list_refused(session, again) == set()  # of an earlier time
         assert [row.id for row in list_activations(session)][:2] == [again.id, back.id]
 
 

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -227,6 +228,22 @@ def test_the_same_bytes_are_one_blob(tmp_path: Path) -> None:
 def test_blobs_live_in_any_fsspec_store() -> None:
     store = BlobStore("memory://somewhere")
     assert store.get(store.put(b"pixels")) == b"pixels"
+
+
+@pytest.mark.parametrize("url", ["{folder}", "memory://left-behind"])
+def test_what_killed_writers_left_behind_goes_after_a_day(url: str, tmp_path: Path) -> None:
+    store = BlobStore(url.format(folder=tmp_path))
+    store.sweep()  # nothing is there yet
+    name = store.put(b"whole")
+    for part in ("old", "new"):
+        store._files.pipe_file(f"{store._root}/partial/{part}", b"half")
+    if url != "memory://left-behind":
+        os.utime(tmp_path / "partial/old", (0, 0))
+    else:
+        store._files.store[f"{store._root}/partial/old"].modified -= timedelta(days=2)
+    store.sweep()
+    assert [Path(path).name for path in store._files.ls(f"{store._root}/partial", detail=False)] == ["new"]
+    assert store.get(name) == b"whole"
 
 
 def test_missing_and_damaged_blobs_are_named(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from nucleus_app.caches import remove_unused
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.checkpoint import Version, load_version
 from nucleus_app.kinet.predictor import Predictor
-from nucleus_app.services.base_version import register_base
+from nucleus_app.services.base_version import BaseFinder, register_base
+from nucleus_app.services.lineage import find_in_service
 from nucleus_app.services.serving import Shelf
 from nucleus_app.services.worker import Scorer
 from nucleus_app.services.workplace import Workplace
@@ -157,6 +158,23 @@ def test_a_worker_that_starts_with_a_broken_version_serves_the_latest_that_it_ca
         put_in_service(workplace, sha256)
     blob_of(workplace, newest).unlink()
     assert image.score(Scorer(workplace, open_shelf(workplace)))[0] == newer
+
+
+def test_the_page_names_what_scores_when_several_versions_are_lost(
+    workplace: Workplace, image: Image200, base: str, newer: str, tmp_path: Path
+) -> None:
+    newest = keep_version(workplace, draw_version(tmp_path, 3), parent=newer)
+    for sha256 in (newer, newest):
+        put_in_service(workplace, sha256)
+        blob_of(workplace, sha256).unlink()
+    assert image.score(Scorer(workplace, open_shelf(workplace)))[0] == base
+    found = BaseFinder(workplace).find()
+    assert found is not None
+    with session_scope(workplace.engine) as session:
+        assert find_in_service(session, found).version.sha256 == base
+    assert [reason for reason, _ in list_reasons(workplace)] == ["chosen", "chosen", "refused", "refused"]
+    assert image.score(Scorer(workplace, open_shelf(workplace)))[0] == base
+    assert len(list_reasons(workplace)) == 4  # said once
 
 
 def test_a_version_is_fetched_again_when_its_local_copy_is_spoilt_and_not_when_it_is_well(

@@ -33,7 +33,7 @@ Edit = dict[str, Any]
 
 @dataclass(frozen=True)
 class NewCase:
-    """``edits``: JSON edits, or (author, edit) pairs, in order; their keys are ``c:1``, ``c:2`` …"""
+    """``edits``: JSON edits, or (author, edit) pairs, in order; ``ann@home`` is Ann in another browser; their keys are ``c:1``, ``c:2`` …"""
 
     edits: Sequence[Edit | tuple[str, Edit]] = ()
     candidates: Nuclei = CANDIDATES
@@ -66,7 +66,10 @@ def add_case(workplace: Workplace, new: NewCase, *, signed: bool = True) -> tupl
         append_edits(
             session,
             scoring,
-            [LoggedEdit(n, "c", n, author, "Dr. A", NOW, op, None) for n, (author, op) in enumerate(log, 1)],
+            [
+                LoggedEdit(n, "c", n, author, author.split("@")[0], NOW, op, None)
+                for n, (author, op) in enumerate(log, 1)
+            ],
         )
     if signed:
         sign(workplace, case.id)

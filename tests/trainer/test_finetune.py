@@ -20,7 +20,7 @@ from tests.trainer.examples import by_person, make_example
 from trainer.learning.augment import Batch
 from trainer.learning.dataset import EXCLUDED
 from trainer.learning.example import Example
-from trainer.learning.finetune import Crops, complete, finetune, list_judged
+from trainer.learning.finetune import Crops, _prepare_lessons, _Source, complete, finetune, list_judged
 from trainer.learning.lessons import prepare_lesson
 from trainer.learning.replay import Replay, collect_replay, draw_synthetic, teach_everywhere
 from trainer.learning.team import Team
@@ -261,6 +261,7 @@ def test_a_sites_own_folder_is_replayed_and_a_folder_without_images_is_refused(t
 
 
 def test_without_replay_only_the_labs_own_crops_are_drawn(start: Version, tmp_path: Path) -> None:
+    assert _Source(_prepare_lessons([make_example()], start, QUICK), start, QUICK).crops == Crops(QUICK.batch, 0, 0)
     alone = tune(start, tmp_path / "alone.safetensors", [make_example()])
     mixed = tune(start, tmp_path / "mixed.safetensors", [make_example()], WITH_REPLAY)
     assert any((alone.state[name] != value).any() for name, value in mixed.state.items())

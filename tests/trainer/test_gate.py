@@ -137,6 +137,29 @@ def test_an_index_that_is_nearer_the_truth_is_a_gain_too(fake: Fakes) -> None:
     assert verdict.state is RunState.PROMOTED
 
 
+def test_one_patient_with_tumour_is_no_evidence_however_much_stroma_of_others_is_locked(fake: Fakes) -> None:
+    one = [replace(e, case=0) for e in LOCKED]
+    nothing = one[0].nuclei.select(np.zeros(60, np.bool_))
+    stroma = replace(one[1].nuclei.select(np.arange(60) < 12), classes=np.full(12, NucleusClass.OTHER, np.uint8))
+    for n, nuclei in enumerate((nothing, stroma)):
+        other = replace(example(40 + n, 9), nuclei=nuclei, by_person=np.ones(len(nuclei), np.bool_))
+        seen = [*one, other]
+        verdict = judge_candidate(fake(missing(0.0), seen), fake(swapping(0.05), seen), seen, [], NOTHING)
+        assert (verdict.state, verdict.cases) == (RunState.UNDECIDED, 1)
+        assert "fewer than 10 tumour nuclei" in verdict.reasons[0]
+
+
+def test_a_draw_without_any_index_widens_the_interval_of_its_change(fake: Fakes) -> None:
+    two = [replace(e, case=e.case % 2) for e in LOCKED]
+    empty = [replace(example(50 + n, 20 + n), nuclei=Nuclei.empty(), by_person=np.zeros(0, np.bool_)) for n in range(8)]
+    alone = judge_candidate(fake(missing(0.0)), fake(swapping(0.05)), two, [], NOTHING)
+    seen = [*two, *empty]
+    among = judge_candidate(fake(missing(0.0), seen), fake(swapping(0.05), seen), seen, [], NOTHING)
+    assert alone.locked.index_error.high < 0
+    assert among.locked.index_error.high == 0
+    assert among.locked.index_error.after == alone.locked.index_error.after
+
+
 def test_a_poisoned_lesson_is_noticed(fake: Fakes) -> None:
     rng = np.random.default_rng(3)
     poisoned = [replace(lesson, nuclei=swapping(0.3)(lesson.nuclei, rng)) for lesson in LESSONS]

@@ -102,8 +102,9 @@ def test_a_nucleus_that_two_readers_see_differently_is_left_out(workplace: Workp
     assert len(example.removed) == 0
 
 
-def test_the_last_word_of_one_reader_is_no_disagreement(workplace: Workplace) -> None:
-    example = example_of(workplace, reclass(0, c=1), {"op": "delete", "ids": [0]}, reclass(0, c=2))
+@pytest.mark.parametrize("browser", ["ann", "ann@home"])
+def test_the_last_word_of_one_reader_is_no_disagreement(workplace: Workplace, browser: str) -> None:
+    example = example_of(workplace, reclass(0, c=1), {"op": "delete", "ids": [0]}, (browser, reclass(0, c=2)))
     assert nuclei_of(example)[10.0, 10.0] == (2, True)
 
 

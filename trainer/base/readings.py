@@ -96,6 +96,6 @@ def read_readings(path: Path) -> dict[str, Reading]:
 
 def _inside(boxes: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.bool_]:
     inside = np.zeros(shape, np.bool_)
-    for left, top, right, bottom in np.rint(boxes).astype(int):
+    for left, top, right, bottom in np.maximum(np.rint(boxes), 0).astype(int):
         inside[top:bottom, left:right] = True
     return inside

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -35,7 +35,8 @@ PAINTS = (RegionLabel.TUMOUR, RegionLabel.NON_TUMOUR, RegionLabel.REVIEWED)
 @dataclass(frozen=True, slots=True)
 class ReviewedImage:
     """An image of a signed case as its readers left it. ``case``: the smallest of its patient's. ``fields``: its counted fields,
-    None for the whole of it.
+    None for the whole of it. ``readers``: under which name an edit was made, by its key, where it was under one; an author is a
+    browser, and one reader may have two.
     """
 
     image: int
@@ -48,11 +49,12 @@ class ReviewedImage:
     thresholds: tuple[float, ...]
     edits: Sequence[SignedEdit]
     fields: tuple[FieldBox | None, ...]
+    readers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _Word:
-    """What stands of one nucleus: each author's last opinion (a class's slug, ``GONE`` or ``THERE``), where it is, the
+    """What stands of one nucleus: each reader's last opinion (a class's slug, ``GONE`` or ``THERE``), where it is, the
     class that it was given last.
     """
 
@@ -80,7 +82,7 @@ def list_standing(edits: Iterable[SignedEdit]) -> list[SignedEdit]:
 def state_image(reviewed: ReviewedImage) -> list[Statement]:
     """What an image says, a statement for each part of it that says anything; none where nobody said anything."""
     standing = list_standing(reviewed.edits)
-    words = _collect_words(standing)
+    words = _collect_words(standing, reviewed.readers)
     regions = tuple(s.edit for s in standing if isinstance(s.edit, Region))
     said = _say(reviewed, words, regions)
     fields = tuple(box for box in reviewed.fields if _holds_any(box, said.corrected))
@@ -105,10 +107,10 @@ class _Said(NamedTuple):
     """Where a person's edit stands."""
 
 
-def _collect_words(standing: Sequence[SignedEdit]) -> dict[NucleusId, _Word]:
+def _collect_words(standing: Sequence[SignedEdit], readers: Mapping[str, str]) -> dict[NucleusId, _Word]:
     words: defaultdict[NucleusId, _Word] = defaultdict(_Word)
     for signed in standing:
-        author = signed.author
+        author = readers.get(signed.key) or signed.author
         match signed.edit:
             case Add(x, y, kind):
                 word = words[signed.key]

@@ -171,12 +171,11 @@ def _state_case(
 def _open(
     session: Session, case: StoredCase, image: StoredImage, scoring: StoredScoring, patient: int, split: Split
 ) -> ReviewedImage:
-    edits = [
-        SignedEdit(logged.client, logged.seq, logged.author, parse_edit(logged.op, STORED))
-        for logged in list_edits(session, scoring.id, 0)
-    ]
+    log = list_edits(session, scoring.id, 0)
+    edits = [SignedEdit(each.client, each.seq, each.author, parse_edit(each.op, STORED)) for each in log]
     return ReviewedImage(
         image.id, patient, split, image.blob, scoring.pixel_size.mpp, (image.width_px, image.height_px),
         unpack_nuclei(get_nuclei(session, scoring.id)), scoring.version.thresholds if scoring.version else (), edits,
         tuple(field.box for field in case.sheet.fields if field.image == image.id),
+        {edit.key: each.reader for edit, each in zip(edits, log, strict=True) if each.reader},
     )  # fmt: skip

@@ -6,6 +6,7 @@ numbers and the constants here, and every number that spoke against a candidate 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ from trainer.learning.example import Example, Points
 
 FEWEST_CASES, FEWEST_NUCLEI = 2, 200
 """Locked evidence below which nothing is decided."""
+FEWEST_OF_CASE = 10
+"""A locked case with fewer true tumour nuclei where a person looked is no evidence of an index."""
 MIN_GAIN = 0.005
 """Weighted F1 on the locked cases rises by so much, with its interval above 0 …"""
 MIN_INDEX_GAIN = 0.5
@@ -82,7 +85,7 @@ def judge_candidate(
     finders = incumbent, candidate
     ordered = sorted((e for e in locked if _is_labelled(e)), key=lambda e: (e.case, e.image, e.top, e.left))
     judged = [_judge(e.as_labelled(), e.doubtful, (e.case, e.image), finders) for e in ordered]
-    cases, counts = len({e.case for e in ordered}), count_truth(judged)
+    cases, counts = _count_evidence(judged), count_truth(judged)
     differences = compare(judged) if len(judged) and counts.sum() else None
     known = [_judge(image, None, (n, n), finders) for n, image in enumerate(regression.known)]
     on_known = compare(known) if known else None
@@ -95,7 +98,7 @@ def judge_candidate(
         *_judge_lesson(agreement),
     ]
     silent += len({e.case for e in locked}) - cases
-    missing = say_evidence(cases, int(counts.sum()), FEWEST_CASES, FEWEST_NUCLEI, silent)
+    missing = say_evidence(cases, int(counts.sum()), FEWEST_CASES, FEWEST_NUCLEI, silent, FEWEST_OF_CASE)
     gain = _judge_gain(differences)
     state = RunState.UNDECIDED if missing else RunState.REJECTED if worse or gain else RunState.PROMOTED
     reasons = tuple(reason for reason in (missing, *worse, "" if missing else gain) if reason)
@@ -106,6 +109,14 @@ def judge_candidate(
         _to_comparison(judged, differences), _to_comparison(known, on_known), agreement,
         pick_changes(judged, offsets, mpps), effect,
     )  # fmt: skip
+
+
+def _count_evidence(judged: Sequence[Judged]) -> int:
+    """Cases that tell something: differences between the squares of one alone are no two opinions."""
+    tumour: Counter[int] = Counter()
+    for one in judged:
+        tumour[one.case] += int(np.count_nonzero(one.truth.classes != NucleusClass.OTHER))
+    return sum(n >= FEWEST_OF_CASE for n in tumour.values())
 
 
 def _is_labelled(example: Example) -> bool:

@@ -247,12 +247,13 @@ def _draw(cases: Images, rng: np.random.Generator) -> _Drawn:
 
 
 def _difference(before: Sums, after: Sums) -> Difference:
-    """Of values whose first is what there is, and the others are drawn."""
+    """Of values whose first is what there is, and the others are drawn. A draw of cases that have no such value shows no
+    change: without it, the interval would be of the other cases alone.
+    """
     change = (after - before)[1:]
-    change = change[~np.isnan(change)]
-    low, high = np.percentile(change, LEVEL) if len(change) else (np.nan, np.nan)
-    interval = (None, None) if np.isnan(low) else (float(low), float(high))
-    return Difference(float(before[0]), float(after[0]), *interval)
+    known = ~np.isnan(change)
+    low, high = map(float, np.percentile(np.where(known, change, 0.0), LEVEL)) if known.any() else (None, None)
+    return Difference(float(before[0]), float(after[0]), low, high)
 
 
 def _ratio(numerator: Sums, denominator: Sums) -> Sums:

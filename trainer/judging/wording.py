@@ -50,8 +50,10 @@ def _say_index(judged: Sequence[Judged]) -> list[str]:
     return [f"is off by {after:.1f} instead of {before:.1f} percentage points in the index"]
 
 
-def say_evidence(cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int, silent: int = 0) -> str:
-    """What is missing to decide; nothing where there is enough. ``silent``: locked cases in which nobody said anything."""
+def say_evidence(
+    cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int, silent: int = 0, fewest_of_case: int = 10
+) -> str:
+    """What is missing to decide; nothing where there is enough. ``silent``: locked cases that tell nothing."""
     missing = []
     if cases < fewest_cases:
         more = fewest_cases - cases
@@ -68,4 +70,4 @@ def say_evidence(cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int,
     if not silent:
         return told
     holds = f"{count_of(silent, 'other locked case')} {'holds' if silent == 1 else 'hold'}"
-    return f"{told} {holds} neither a correction nor an area marked as reviewed: reopen, review and sign to judge with more."
+    return f"{told} {holds} neither a correction nor an area marked as reviewed, or fewer than {fewest_of_case} tumour nuclei there: reopen, review and sign to judge with more."

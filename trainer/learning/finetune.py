@@ -83,9 +83,10 @@ def complete(batch: Batch, crops: Crops, policy: TunePolicy, start: KiNet, avera
     """Fill in what no label says: the start's answers on the crops that are asked about, and softly the running average's
     where the lab's crops are unlabelled. Replayed crops weigh 1/γ.
     """
-    proximity, weight = batch.proximity.clone(), batch.weight.clone()
+    proximity, weight, absent = batch.proximity.clone(), batch.weight.clone(), batch.absent.clone()
     if crops.asked:
         proximity[-crops.asked :] = ask(start, batch.image[-crops.asked :])
+        absent[-crops.asked :] = 0  # what the start sees there counts, removed by a person or not
     weight[crops.lab :] /= policy.gamma
     if crops.lab and policy.open_weight:
         own = slice(0, crops.lab)
@@ -93,7 +94,7 @@ def complete(batch: Batch, crops: Crops, policy: TunePolicy, start: KiNet, avera
         answer = ask(average, batch.image[own])
         proximity[own] = torch.where(open_, answer, proximity[own])
         weight[own] = torch.where(open_, policy.open_weight, weight[own])
-    return batch._replace(proximity=proximity, weight=weight)
+    return batch._replace(proximity=proximity, weight=weight, absent=absent)
 
 
 def finetune(

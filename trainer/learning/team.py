@@ -27,12 +27,14 @@ class Team:
         return cls(0, 1)
 
     @classmethod
-    def join(cls) -> Team:
-        """The team that ``torchrun`` describes in the environment; without it, a team of one."""
+    def join(cls, *, on_cpu: bool = False) -> Team:
+        """The team that ``torchrun`` describes in the environment; without it, a team of one. ``on_cpu``: whatever cards
+        there are.
+        """
         size = int(os.environ.get("WORLD_SIZE", "1"))
         if size == 1:
             return cls.alone()
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT)
+        dist.init_process_group("nccl" if torch.cuda.is_available() and not on_cpu else "gloo", timeout=LONGEST_WAIT)
         return cls(dist.get_rank(), size)
 
     @property
