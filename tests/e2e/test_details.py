@@ -36,10 +36,12 @@ def hold_next_event(page: Page) -> list[Route]:
     return held
 
 
-def test_leaving_the_label_for_another_case_opens_that_case(page: Page, app: RunningApp) -> None:
+def test_leaving_the_label_for_another_case_opens_that_case(page: Page, app: RunningApp, tmp_path: Path) -> None:
     open_page(page, app)
+    upload(page, save(np.full((64, 64, 3), 240, np.uint8), tmp_path / "other.png"))
+    expect(page.locator(".nv-panel h2")).to_contain_text("other.png")
     label = page.locator("#label textarea, #label input").first
-    for name in ("Demo field", "good.tif", "Demo field"):
+    for name in ("Demo field", "other.png", "Demo field"):
         label.click()
         page.locator(".nv-list button", has_text=name).first.click()
         expect(page.locator(".nv-panel h2")).to_contain_text(name)
