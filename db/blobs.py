@@ -29,7 +29,7 @@ class BlobStore:
     def put(self, content: bytes) -> str:
         """Keep bytes; returns their name. A crash leaves the whole blob or none."""
         name = hashlib.sha256(content).hexdigest()
-        if self.holds(name):
+        if self._is_sound(name, content):
             return name
         path = self._path(name)
         partial = f"{self._root}/partial/{uuid.uuid4().hex}"
@@ -77,6 +77,12 @@ class BlobStore:
 
     def holds(self, name: str) -> bool:
         return bool(self._files.exists(self._path(name)))
+
+    def _is_sound(self, name: str, content: bytes) -> bool:
+        """Whether these bytes are kept: a damaged blob is made whole by whoever brings them again."""
+        if not self.holds(name) or self._files.size(self._path(name)) != len(content):
+            return False
+        return bool(self._files.cat_file(self._path(name)) == content)
 
     def get(self, name: str) -> bytes:
         """The bytes of that name. Raises NotFound when they are gone or damaged."""

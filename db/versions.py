@@ -46,6 +46,7 @@ class StoredActivation:
 
 def add_version(session: Session, version: StoredVersion) -> None:
     """Keep a version. Again is fine: the first row stays as it is."""
+    take_turns(session, VersionRow.__tablename__)
     if session.get(VersionRow, version.sha256) is None:
         session.add(
             VersionRow(

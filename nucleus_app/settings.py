@@ -68,8 +68,8 @@ class Settings:
 
     @property
     def host_names(self) -> list[str]:
-        if self.allowed_hosts:
-            return [name.strip() for name in self.allowed_hosts.split(",")]
+        if self.allowed_hosts:  # and this machine's own names, which no web site can take: health checks use them
+            return [*(name.strip() for name in self.allowed_hosts.split(",")), *LOCAL_HOSTS]
         return list(LOCAL_HOSTS) if self.host in LOCAL_HOSTS else ["*"]
 
     @property

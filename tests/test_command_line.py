@@ -172,7 +172,12 @@ def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() ->
     assert read_settings({"NUCLEUS_HOST": "0.0.0.0"}).host_names == ["*"]
     assert read_settings({"NUCLEUS_TRAIN_HOURS": "20-6", "NUCLEUS_TRAINER": "off"}).train_hours == "20-6"
     assert (parse_hours(" 20 - 6"), parse_hours("")) == ((20, 6), None)
-    assert read_settings({"NUCLEUS_ALLOWED_HOSTS": "ki67.lan, x"}).host_names == ["ki67.lan", "x"]
+    assert read_settings({"NUCLEUS_ALLOWED_HOSTS": "ki67.lan, x"}).host_names == [
+        "ki67.lan",
+        "x",
+        "localhost",
+        "127.0.0.1",
+    ]
     assert read_settings({"NUCLEUS_HOST": "", "NUCLEUS_TRAINER_SLOT": ""}) == read_settings({})  # never every address
     for name, value, message in (
         ("NUCLEUS_PROT", "1", "is no setting"),

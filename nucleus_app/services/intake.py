@@ -143,7 +143,7 @@ def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
     """
     stated = PixelSize(check_mpp(mpp), STATED_BY_USER)
     now = datetime.now(UTC)
-    with session_scope(workplace.engine, write=True) as session:
+    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
         image = lock_open_case_of(session, image_id)
         check_extent(image.width_px, image.height_px, mpp, workplace.settings.max_megapixels)
         known = image.pixel_size

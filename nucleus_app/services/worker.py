@@ -8,10 +8,13 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO
 
 from dbos import DBOS, DBOSConfig
+from sqlalchemy.exc import DBAPIError
 
 from db.engine import session_scope
 from db.images import get_image
@@ -150,36 +153,58 @@ class Scorer:
         return self._field[1]
 
 
+@contextmanager
+def leaving_without_a_database() -> Iterator[None]:
+    """A step that the database refuses, on a full disk or while it is away, has no outcome that could be kept, and neither
+    has its failure. So the process ends, whoever keeps it starts it again, and the job goes on at that step, as after a kill.
+    """
+    try:
+        yield
+    except DBAPIError:
+        logger.exception(
+            "the database cannot be written or reached: this worker ends, and goes on when it is started again"
+        )
+        logging.shutdown()
+        os._exit(1)
+
+
 def register_workflows(scorer: Scorer) -> None:
     """Tell DBOS the workflow and its steps. Must come before launch, which resumes what was interrupted."""
 
     @DBOS.step(name="start")
     def start(scoring_id: int) -> int:
-        return scorer.start(scoring_id)
+        with leaving_without_a_database():
+            return scorer.start(scoring_id)
 
     @DBOS.step(name="find_in_tile")
     def find_in_tile(scoring_id: int, tile: int) -> None:
-        scorer.find_in_tile(scoring_id, tile)
+        with leaving_without_a_database():
+            scorer.find_in_tile(scoring_id, tile)
 
     @DBOS.step(name="finish")
     def finish(scoring_id: int) -> None:
-        scorer.finish(scoring_id)
+        with leaving_without_a_database():
+            scorer.finish(scoring_id)
 
     @DBOS.step(name="fail")
     def fail(scoring_id: int, reason: str) -> None:
-        scorer.fail(scoring_id, reason)
+        with leaving_without_a_database():
+            scorer.fail(scoring_id, reason)
 
     @DBOS.workflow(name=SCORE_IMAGE, max_recovery_attempts=MAX_RECOVERIES)
     def score_image(scoring_id: int) -> None:
-        try:
-            for tile in range(start(scoring_id)):
-                find_in_tile(scoring_id, tile)
-            finish(scoring_id)
-        except NucleusAppError as error:
-            fail(scoring_id, str(error))
-        except Exception:
-            logger.exception("scoring %d failed", scoring_id)
-            fail(scoring_id, f"Scoring failed unexpectedly. {SEE_LOG}")
+        with leaving_without_a_database():  # DBOS keeps the outcome of each step, too
+            try:
+                for tile in range(start(scoring_id)):
+                    find_in_tile(scoring_id, tile)
+                finish(scoring_id)
+            except NucleusAppError as error:
+                fail(scoring_id, str(error))
+            except DBAPIError:
+                raise
+            except Exception:
+                logger.exception("scoring %d failed", scoring_id)
+                fail(scoring_id, f"Scoring failed unexpectedly. {SEE_LOG}")
 
 
 def register_roi_workflow(scorer: Scorer) -> None:
@@ -187,30 +212,37 @@ def register_roi_workflow(scorer: Scorer) -> None:
 
     @DBOS.step(name="start_roi")
     def start_roi(scoring_id: int) -> int:
-        return scorer.start_roi(scoring_id)
+        with leaving_without_a_database():
+            return scorer.start_roi(scoring_id)
 
     @DBOS.step(name="find_roi_in_tile")
     def find_roi_in_tile(scoring_id: int, tile: int) -> bytes:
-        return scorer.find_roi_in_tile(scoring_id, tile)
+        with leaving_without_a_database():
+            return scorer.find_roi_in_tile(scoring_id, tile)
 
     @DBOS.step(name="finish_roi")
     def finish_roi(scoring_id: int, votes: list[bytes]) -> None:
-        scorer.finish_roi(scoring_id, votes)
+        with leaving_without_a_database():
+            scorer.finish_roi(scoring_id, votes)
 
     @DBOS.step(name="fail_roi")
     def fail_roi(scoring_id: int, reason: str) -> None:
-        scorer.fail_roi(scoring_id, reason)
+        with leaving_without_a_database():
+            scorer.fail_roi(scoring_id, reason)
 
     @DBOS.workflow(name=FIND_ROI, max_recovery_attempts=MAX_RECOVERIES)
     def find_roi(scoring_id: int) -> None:
-        try:
-            votes = [find_roi_in_tile(scoring_id, tile) for tile in range(start_roi(scoring_id))]
-            finish_roi(scoring_id, votes)
-        except NucleusAppError as error:
-            fail_roi(scoring_id, str(error))
-        except Exception:
-            logger.exception("the map of scoring %d failed", scoring_id)
-            fail_roi(scoring_id, f"The map could not be made. {SEE_LOG}")
+        with leaving_without_a_database():
+            try:
+                votes = [find_roi_in_tile(scoring_id, tile) for tile in range(start_roi(scoring_id))]
+                finish_roi(scoring_id, votes)
+            except NucleusAppError as error:
+                fail_roi(scoring_id, str(error))
+            except DBAPIError:
+                raise
+            except Exception:
+                logger.exception("the map of scoring %d failed", scoring_id)
+                fail_roi(scoring_id, f"The map could not be made. {SEE_LOG}")
 
 
 def take_slot(settings: Settings) -> IO[bytes]:
@@ -264,12 +296,16 @@ def run_worker(settings: Settings, *, until_stdin_closes: bool) -> None:
     DBOS.register_queue(SCORING_QUEUE, worker_concurrency=1, polling_interval_sec=0.2, on_conflict="always_update")
     logger.info("worker %s serves version %s, lock %s", settings.worker_slot, version.name, lock.name)
     while True:
-        give_up_on_lost_jobs(scorer)
+        try:
+            give_up_on_lost_jobs(scorer)
+        except Exception as error:  # the database may be away for a while
+            logger.warning("lost jobs cannot be looked for: %s", type(error).__name__)
         time.sleep(LOST_JOBS_EVERY_S)
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # not by its buffer, which a daemon thread would hold for ever
+        pass
     os._exit(0)  # the parent is gone: stop at once, unfinished steps are repeated by the next worker
 
 

@@ -265,6 +265,29 @@ def test_a_map_that_cannot_be_made_says_why_and_can_be_asked_for_again(
     assert (done["state"], done["error"]) == ("done", None)
 
 
+def test_a_worker_whose_database_refuses_a_step_ends_and_the_job_goes_on_with_the_next(
+    settings: Settings, open_at: OpenWorkplace, slide: Path
+) -> None:
+    workplace = open_at(settings)
+    image = take_in(workplace, slide, "slide.png")
+    score_at(workplace, image.id, 0.5)
+    full = "CREATE TRIGGER full BEFORE INSERT ON scoring_tile WHEN NEW.tile = 2 BEGIN SELECT RAISE(ABORT, 'disk is full'); END"
+    with session_scope(workplace.engine, write=True) as session:
+        session.execute(text(full))
+    worker = start_worker(settings)
+    assert worker.wait(timeout=PATIENCE_S) == 1
+    left = get_scored_image(workplace, image.id)
+    assert (left.state, left.scoring.tiles_done) == ("running", 2)
+    with session_scope(workplace.engine, write=True) as session:
+        session.execute(text("DROP TRIGGER full"))
+    worker = start_worker(settings)
+    try:
+        wait_for(lambda: get_scored_image(workplace, image.id), lambda case: case.state == "done")
+    finally:
+        worker.stdin.close()
+        worker.wait(timeout=20)
+
+
 def test_a_job_that_was_tried_too_often_is_given_up(settings: Settings, open_at: OpenWorkplace, tmp_path: Path) -> None:
     workplace = open_at(settings)
     Image.new("RGB", (64, 64)).save(tmp_path / "a.png", dpi=(50_800, 50_800))
