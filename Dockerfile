@@ -19,6 +19,6 @@ ENV NUCLEUS_DATA_DIR=/data NUCLEUS_HOST=0.0.0.0
 VOLUME /data
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s \
-  CMD [".venv/bin/python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/nucleus/healthz', timeout=4)"]
+  CMD [".venv/bin/python", "-c", "import os, urllib.request; urllib.request.urlopen(f\"http://127.0.0.1:{os.environ.get('NUCLEUS_PORT', 7860)}/nucleus/healthz\", timeout=4)"]
 # The others: .venv/bin/python -m nucleus_app worker   and   .venv/bin/python -m trainer watch
 CMD ["make", "run"]

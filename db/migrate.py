@@ -58,9 +58,16 @@ def _back_up(engine: Engine, revision: str) -> None:
         return
     source = Path(engine.url.database)
     copy = source.with_name(f"{source.name}.before-{revision}")
+    copy_database(source, copy)
+    logger.info("database backed up before migration as %s", copy.name)
+
+
+def copy_database(source: Path, copy: Path) -> None:
+    """A SQLite file as it is at one moment, whole, also while other processes write to it."""
     partial = copy.with_name(f"{copy.name}.partial")
     partial.unlink(missing_ok=True)
     with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(partial)) as kept:
-        database.backup(kept)  # whole, also while another process writes
+        database.backup(kept)
+    for log in ("-wal", "-shm"):  # of the copy that this one replaces: it would be read into it
+        copy.with_name(f"{copy.name}{log}").unlink(missing_ok=True)
     partial.replace(copy)
-    logger.info("database backed up before migration as %s", copy.name)

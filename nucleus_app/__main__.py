@@ -1,5 +1,5 @@
-"""Command line: ``score`` and ``evaluate`` images, run a ``worker``, ``migrate`` the database, ``prepare`` the
-network.
+"""Command line: ``score`` and ``evaluate`` images, run a ``worker``, ``migrate`` or ``backup`` the database,
+``prepare`` the network.
 """
 
 from __future__ import annotations
@@ -52,6 +52,11 @@ def _parser() -> argparse.ArgumentParser:
     worker.add_argument("--until-stdin-closes", action="store_true", help=argparse.SUPPRESS)
     worker.set_defaults(run=_worker)
     commands.add_parser("migrate", help="create or upgrade the database").set_defaults(run=_migrate)
+    backup = commands.add_parser("backup", help="copy database, images and versions, also while the app runs")
+    backup.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="new, or an earlier copy: then only what is new is copied"
+    )
+    backup.set_defaults(run=_backup)
     prepare = commands.add_parser("prepare", help="make the network ready for a fast first start (make does it)")
     prepare.set_defaults(run=_prepare)
     return parser
@@ -99,6 +104,14 @@ def _migrate(options: argparse.Namespace, settings: Settings) -> int:
     from nucleus_app.services.workplace import open_workplace
 
     open_workplace(settings)
+    return 0
+
+
+def _backup(options: argparse.Namespace, settings: Settings) -> int:
+    from nucleus_app.services.backup import back_up
+
+    copied = back_up(settings, options.folder)
+    print(f"{options.folder}: the database and {copied.blobs:,} blobs, {copied.new:,} of them new.")
     return 0
 
 

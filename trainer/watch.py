@@ -19,6 +19,7 @@ from db.engine import create_store
 from db.migrate import migrate
 from nucleus_app.caches import remove_unused
 from nucleus_app.errors import NucleusAppError
+from nucleus_app.kinet.backends import has_card
 from nucleus_app.settings import Settings
 from trainer.holding import take_slot
 from trainer.learning.team import Team
@@ -71,10 +72,10 @@ def choose_device(asked: str, team: Team) -> str:
     """
     if asked in CPU:
         return "cpu"
-    if asked == "mps" or (not asked and not torch.cuda.is_available() and torch.backends.mps.is_available()):
+    if asked == "mps":
         return "mps"
-    if not torch.cuda.is_available() and asked != "cuda":
-        return "cpu"
+    if not asked and not has_card():
+        return "mps" if torch.backends.mps.is_available() else "cpu"
     if team.size == 1:
         return "cuda"
     card = int(os.environ.get("LOCAL_RANK", team.rank))

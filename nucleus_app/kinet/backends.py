@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -14,6 +15,9 @@ from nucleus_app.kinet.proximity import Maps
 
 if TYPE_CHECKING:  # torch takes seconds to import; a process that serves with OpenVINO never needs it
     from nucleus_app.kinet.network import KiNet
+
+
+logger = logging.getLogger(__name__)
 
 
 class MarkedMaps(NamedTuple):
@@ -53,9 +57,22 @@ def choose_device() -> str:
     """``cuda`` where there is a card, else the CPU, without importing torch on a machine that cannot have one."""
     if not any(Path(path).exists() for path in CARDS):
         return OPENVINO
+    return "cuda" if has_card() else OPENVINO
+
+
+def has_card() -> bool:
+    """Whether there is a CUDA card that torch can compute on: it names old ones that it has no kernels for, too."""
     import torch
 
-    return "cuda" if torch.cuda.is_available() else OPENVINO
+    if not torch.cuda.is_available():
+        return False
+    try:
+        image, kernel = (torch.ones(1, 1, side, side, device="cuda") for side in (8, 3))
+        torch.nn.functional.conv2d(image, kernel).sum().item()
+    except RuntimeError as error:
+        logger.warning("the graphics card is not used: %.300s", error)
+        return False
+    return True
 
 
 def open_backend(version: Version, device: str, cache: Path | None, threads: int = 0) -> Backend:
@@ -72,7 +89,8 @@ def open_backend(version: Version, device: str, cache: Path | None, threads: int
     if threads:
         torch.set_num_threads(threads)
     network, smoothing_px = restore_network(version), version.thresholds.smoothing_px
-    return TorchBackend(network, smoothing_px, _torch_device(device), fast=device == "cuda")
+    is_fast = device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return TorchBackend(network, smoothing_px, _torch_device(device), fast=is_fast)
 
 
 def wrap_network(network: KiNet, smoothing_px: float, device: str) -> Backend:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from nucleus_app.domain.agreement import compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from nucleus_app.kinet.backends import TORCH_CPU, open_backend, wrap_network
+from nucleus_app.kinet.backends import OPENVINO, TORCH_CPU, choose_device, open_backend, wrap_network
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, write_version
 from nucleus_app.kinet.config import Provenance
 from nucleus_app.kinet.network import restore_network
@@ -170,3 +171,17 @@ def test_versions_do_not_share_what_was_kept(tmp_path: Path, tiny: Version) -> N
     open_backend(tiny, "cpu", tmp_path)
     open_backend(replace(tiny, sha256="2" * 64), "cpu", tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_card_that_torch_has_no_kernels_for_leaves_the_work_to_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("nucleus_app.kinet.backends.CARDS", (str(tmp_path),))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+
+    def ones(*shape: int, device: str) -> torch.Tensor:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr("torch.ones", ones)
+    assert choose_device() == OPENVINO
+    assert "no kernel image is available" in caplog.text

@@ -372,9 +372,9 @@ def test_a_trainer_that_lost_its_run_writes_nothing_into_it(
 
 def test_the_device_is_as_asked_or_the_best_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
     assert choose_device("torch-cpu", Team.alone()) == "cpu"
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert choose_device("", Team.alone()) == "cuda"
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("trainer.watch.has_card", lambda: True)
+    assert (choose_device("", Team.alone()), choose_device("mps", Team.alone())) == ("cuda", "mps")
+    monkeypatch.setattr("trainer.watch.has_card", lambda: False)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     assert choose_device("", Team.alone()) == "cpu"
 
