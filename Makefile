@@ -22,7 +22,7 @@ run: setup ## start the app on http://127.0.0.1:7860
 
 test: setup-dev ## run everything, browser tests included
 	bash tests/install_tools.sh
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: setup-dev ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -168,12 +168,14 @@ SIGNED_CASES = (
         f"INSERT INTO case_record (id, rev, sheet, created) VALUES ({id_}, 1, '{{}}', '2026-01-01 00:00:00')"
         for id_ in range(1, 12)
     ),
+    "INSERT INTO image (id, sha256, blob, label, format, width_px, height_px, notes, is_synthetic, taken_in, case_id)"
+    " VALUES (1, 'a', 'a', 'drawn by the app', 'PNG', 9, 9, '[]', true, '2026-01-01 00:00:00', 10)",
     *(
         "INSERT INTO sign_off (id, case_id, revision, kind, reader, reason, at, report) VALUES"
         f" ({id_}, {case_id}, {revision}, '{kind}', 'Dr. A', '', '2026-02-{id_:02} 00:00:00', {report})"
         for id_, (case_id, revision, kind, report) in enumerate(
             [
-                *((case_id, 1, "signed", "'f'") for case_id in (7, 3, 9)),
+                *((case_id, 1, "signed", "'f'") for case_id in (10, 7, 3, 9)),
                 (7, 2, "reopened", "NULL"),
                 (1, 1, "signed", "'f'"),
                 (7, 2, "signed", "'f'"),

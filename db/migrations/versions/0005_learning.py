@@ -126,8 +126,12 @@ def _give_signed_cases_their_sides(sides: sa.Table) -> None:
         sa.column("kind", sa.String),
         sa.column("at", INSTANT),
     )
+    images = sa.table("image", sa.column("case_id", sa.Integer), sa.column("is_synthetic", sa.Boolean))
+    drawn = sa.select(images.c.case_id).where(images.c.is_synthetic)
+    drawn = drawn.where(images.c.case_id.not_in(sa.select(images.c.case_id).where(~images.c.is_synthetic)))
     first = sa.select(sa.func.min(signatures.c.id)).where(signatures.c.kind == "signed").group_by(signatures.c.case_id)
     rows = sa.select(signatures.c.case_id, signatures.c.at).where(signatures.c.id.in_(first)).order_by(signatures.c.id)
+    rows = rows.where(signatures.c.case_id.not_in(drawn))  # what the app drew itself teaches nothing and takes no place
     for place, (case_id, at) in enumerate(connection.execute(rows).all()):
         side = assign_split(place).value
         connection.execute(sa.insert(sides).values(case_id=case_id, place=place, split=side, at=at))
