@@ -37,7 +37,7 @@ SENTENCES = {
     Oddity.BLURRED: "The image is blurred at its stated pixel size: pale and touching nuclei will be missed.",
 }
 HOW_TO_INSIST = (
-    "Nothing was counted. If the image is right all the same, insist: press Score again, or use score --anyway."
+    "Nothing was counted. If the image is right all the same, press Score again (on the command line: --anyway)."
 )
 
 
