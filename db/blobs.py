@@ -52,9 +52,8 @@ class BlobStore:
         """Remove what writers left behind that were killed in the middle, at least a day ago."""
         folder, before = f"{self._root}/partial", datetime.now(UTC) - LEFT_BEHIND
         for path in self._files.ls(folder, detail=False) if self._files.exists(folder) else ():
-            with suppress(
-                FileNotFoundError, NotImplementedError
-            ):  # another process sweeps, too; a store may know no times
+            # Another process may sweep, too, and a store may know no times.
+            with suppress(FileNotFoundError, NotImplementedError):
                 if self._files.modified(path) < before:
                     self._files.rm(path)
 

@@ -224,7 +224,9 @@ def _read_sheet(options: argparse.Namespace) -> CaseSheet | None:
         if given := [
             f"--{name.replace('_', '-')}" for name, none in OF_A_CASE.items() if getattr(options, name) != none
         ]:
-            raise InvalidCase(f"{', '.join(given)}: what it is of is a case: add --protocol, --pdf or --case-per-file")
+            raise InvalidCase(
+                f"{', '.join(given)} would be said of a case, and none is asked for: add --protocol, --pdf or --case-per-file"
+            )
         return None
     differentiated = {"yes": True, "no": False}.get(options.well_differentiated)
     return parse_sheet(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import shutil
+import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,8 +44,8 @@ def back_up(settings: Settings, folder: Path) -> Copied:
         folder.mkdir(parents=True, exist_ok=True)
         copy_database(database, folder / "nucleus.sqlite")
         return _copy_blobs(blobs, folder / "blobs")
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except (OSError, sqlite3.OperationalError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error):
             raise StorageFull(f"There is no room for the copy in {folder}: free some space and try again.") from error
         raise
 
@@ -52,12 +54,14 @@ def _copy_blobs(source: Path, target: Path) -> Copied:
     count = new = 0
     for path in sorted(source.glob("??/*")):
         kept = target / path.relative_to(source)
-        count += 1
-        if kept.is_file() and kept.stat().st_size == path.stat().st_size:
-            continue  # a blob never changes
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_name(f"{kept.name}.partial")
-        shutil.copyfile(path, partial)
-        partial.replace(kept)
-        new += 1
+        with suppress(FileNotFoundError):  # an upload that failed meanwhile took its pixels away again
+            if (
+                not kept.is_file() or kept.stat().st_size != path.stat().st_size
+            ):  # else it is there: a blob never changes
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                partial = kept.with_name(f"{kept.name}.partial")
+                shutil.copyfile(path, partial)
+                partial.replace(kept)
+                new += 1
+            count += 1
     return Copied(count, new)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from nucleus_app.__main__ import main
-from nucleus_app.errors import NotFound, NucleusAppError
+from nucleus_app.errors import NotFound, NucleusAppError, StorageFull
 from nucleus_app.services.backup import back_up
 from nucleus_app.services.intake import take_in
 from nucleus_app.services.scored_images import list_scored_images
@@ -51,6 +52,19 @@ def test_a_copy_made_under_load_is_a_data_folder_that_lacks_nothing(
         uploads.join()
     before = back_up(settings, tmp_path / "copy")
     assert back_up(settings, tmp_path / "copy") == before._replace(new=0)
+
+
+def test_a_full_disk_says_so(
+    settings: Settings, open_at: OpenWorkplace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_at(settings)
+
+    def copy(source: Path, copy: Path) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("nucleus_app.services.backup.copy_database", copy)
+    with pytest.raises(StorageFull, match="no room for the copy"):
+        back_up(settings, tmp_path / "copy")
 
 
 def test_what_cannot_be_copied_whole_is_not_copied(
