@@ -55,9 +55,7 @@ def _copy_blobs(source: Path, target: Path) -> Copied:
     for path in sorted(source.glob("??/*")):
         kept = target / path.relative_to(source)
         with suppress(FileNotFoundError):  # an upload that failed meanwhile took its pixels away again
-            if (
-                not kept.is_file() or kept.stat().st_size != path.stat().st_size
-            ):  # else it is there: a blob never changes
+            if not (kept.is_file() and kept.stat().st_size == path.stat().st_size):  # a blob never changes
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 partial = kept.with_name(f"{kept.name}.partial")
                 shutil.copyfile(path, partial)

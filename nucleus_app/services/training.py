@@ -186,9 +186,8 @@ class TrainingDesk:
         return self._sides[1]
 
     def _trainer_to_mapping(self, look: _Look, now: datetime) -> Mapping:
-        latest = min(
-            look.trainers, key=lambda trainer: abs(now - trainer.at), default=None
-        )  # a clock may have been wrong
+        # By the least distance, not the latest: a clock may have been wrong.
+        latest = min(look.trainers, key=lambda trainer: abs(now - trainer.at), default=None)
         is_there = latest is not None and abs(now - latest.at) < THERE_FOR
         is_failing = self._is_trainer_failing()
         return {

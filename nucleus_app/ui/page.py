@@ -30,9 +30,8 @@ CSS = """
 #score-all { min-height: 34px; padding: 4px 8px; font-size: 13px; }
 footer { display: none !important; }
 """
-DROPPED_ON = (
-    "(files, into) => [files, into, Number(document.querySelector('#viewer .nv-root').dataset.droppedOn) || null]"
-)
+DROPPED_ON = """(files, into, _, waiting) =>
+  [files, into, Number(document.querySelector('#viewer .nv-root').dataset.droppedOn) || null, waiting]"""
 """The image that was open when the files were dropped: by the time they are uploaded another one may be."""
 NO_PIXEL_SIZE = "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×."
 Notice = dict[str, str]
