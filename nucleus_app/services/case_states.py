@@ -113,7 +113,9 @@ def _find_far(
     """Images in the fields of these cases that are too old to be listed."""
     ids = {case.id: {f.image for f in case.sheet.fields} - {c.image.id for c in listed[case.id]} for case in cases}
     wanted = [id_ for id_, missing in ids.items() if missing]
-    found = defaultdict(list)
+    found: dict[int, list[ScoredImage]] = defaultdict(list)
+    if not wanted:  # as nearly always, and the page asks often
+        return found
     for image in find_results(session, [i for i in list_images_of(session, wanted) if i.id in ids[i.case_id]]):
         found[image.image.case_id].append(image)
     return found

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO
@@ -168,81 +168,82 @@ def leaving_without_a_database() -> Iterator[None]:
         os._exit(1)
 
 
+@contextmanager
+def telling_failures(fail: Callable[[int, str], None], scoring_id: int, what: str, sentence: str) -> Iterator[None]:
+    """Around the steps of a job: the step ``fail`` says what went wrong, or the sentence where nobody foresaw it. DBOS keeps
+    the outcome of each step in the database, too.
+    """
+    with leaving_without_a_database():
+        try:
+            yield
+        except NucleusAppError as error:
+            fail(scoring_id, str(error))
+        except DBAPIError:
+            raise
+        except Exception:
+            logger.exception("%s %d failed", what, scoring_id)
+            fail(scoring_id, f"{sentence} {SEE_LOG}")
+
+
 def register_workflows(scorer: Scorer) -> None:
     """Tell DBOS the workflow and its steps. Must come before launch, which resumes what was interrupted."""
 
     @DBOS.step(name="start")
+    @leaving_without_a_database()
     def start(scoring_id: int) -> int:
-        with leaving_without_a_database():
-            return scorer.start(scoring_id)
+        return scorer.start(scoring_id)
 
     @DBOS.step(name="find_in_tile")
+    @leaving_without_a_database()
     def find_in_tile(scoring_id: int, tile: int) -> None:
-        with leaving_without_a_database():
-            scorer.find_in_tile(scoring_id, tile)
+        scorer.find_in_tile(scoring_id, tile)
 
     @DBOS.step(name="finish")
+    @leaving_without_a_database()
     def finish(scoring_id: int) -> None:
-        with leaving_without_a_database():
-            scorer.finish(scoring_id)
+        scorer.finish(scoring_id)
 
     @DBOS.step(name="fail")
+    @leaving_without_a_database()
     def fail(scoring_id: int, reason: str) -> None:
-        with leaving_without_a_database():
-            scorer.fail(scoring_id, reason)
+        scorer.fail(scoring_id, reason)
 
     @DBOS.workflow(name=SCORE_IMAGE, max_recovery_attempts=MAX_RECOVERIES)
     def score_image(scoring_id: int) -> None:
-        with leaving_without_a_database():  # DBOS keeps the outcome of each step, too
-            try:
-                for tile in range(start(scoring_id)):
-                    find_in_tile(scoring_id, tile)
-                finish(scoring_id)
-            except NucleusAppError as error:
-                fail(scoring_id, str(error))
-            except DBAPIError:
-                raise
-            except Exception:
-                logger.exception("scoring %d failed", scoring_id)
-                fail(scoring_id, f"Scoring failed unexpectedly. {SEE_LOG}")
+        with telling_failures(fail, scoring_id, "scoring", "Scoring failed unexpectedly."):
+            for tile in range(start(scoring_id)):
+                find_in_tile(scoring_id, tile)
+            finish(scoring_id)
 
 
 def register_roi_workflow(scorer: Scorer) -> None:
     """The map of tumour: a workflow of its own, on the same queue. What its tiles give is kept with their steps."""
 
     @DBOS.step(name="start_roi")
+    @leaving_without_a_database()
     def start_roi(scoring_id: int) -> int:
-        with leaving_without_a_database():
-            return scorer.start_roi(scoring_id)
+        return scorer.start_roi(scoring_id)
 
     @DBOS.step(name="find_roi_in_tile")
+    @leaving_without_a_database()
     def find_roi_in_tile(scoring_id: int, tile: int) -> bytes:
-        with leaving_without_a_database():
-            return scorer.find_roi_in_tile(scoring_id, tile)
+        return scorer.find_roi_in_tile(scoring_id, tile)
 
     @DBOS.step(name="finish_roi")
+    @leaving_without_a_database()
     def finish_roi(scoring_id: int, votes: list[bytes]) -> None:
-        with leaving_without_a_database():
-            scorer.finish_roi(scoring_id, votes)
+        scorer.finish_roi(scoring_id, votes)
 
     @DBOS.step(name="fail_roi")
+    @leaving_without_a_database()
     def fail_roi(scoring_id: int, reason: str) -> None:
-        with leaving_without_a_database():
-            scorer.fail_roi(scoring_id, reason)
+        scorer.fail_roi(scoring_id, reason)
 
     @DBOS.workflow(name=FIND_ROI, max_recovery_attempts=MAX_RECOVERIES)
     def find_roi(scoring_id: int) -> None:
-        with leaving_without_a_database():
-            try:
-                votes = [find_roi_in_tile(scoring_id, tile) for tile in range(start_roi(scoring_id))]
-                finish_roi(scoring_id, votes)
-            except NucleusAppError as error:
-                fail_roi(scoring_id, str(error))
-            except DBAPIError:
-                raise
-            except Exception:
-                logger.exception("the map of scoring %d failed", scoring_id)
-                fail_roi(scoring_id, f"The map could not be made. {SEE_LOG}")
+        with telling_failures(fail_roi, scoring_id, "the map of scoring", "The map could not be made."):
+            votes = [find_roi_in_tile(scoring_id, tile) for tile in range(start_roi(scoring_id))]
+            finish_roi(scoring_id, votes)
 
 
 def take_slot(settings: Settings) -> IO[bytes]:
