@@ -115,15 +115,24 @@ def read_tiles(session: Session, scoring_id: int) -> list[Nuclei]:
     return [unpack_nuclei(row.nuclei) for row in rows]
 
 
-def finish_scoring(session: Session, scoring_id: int, candidates: Nuclei, version: VersionUsed, now: datetime) -> bool:
-    """Store the candidates, count those over the thresholds, drop the tiles. Again is fine: a done scoring is left as
-    it is, and False returned.
+def finish_scoring(
+    session: Session,
+    scoring_id: int,
+    candidates: Nuclei,
+    version: VersionUsed,
+    now: datetime,
+    *,
+    oddities: tuple[Oddity, ...] = (),
+) -> bool:
+    """Store the candidates, count those over the thresholds, drop the tiles; ``oddities``: what only these show. Again is
+    fine: a done scoring is left as it is, and False returned.
     """
     row = _get_row(session, scoring_id)
     if row.state == ScoringState.DONE.value:
         return False
     row.positive, row.negative, row.other = candidates.reaching(version.thresholds).counts()
     row.nuclei = pack_nuclei(candidates)
+    row.oddities = [*row.oddities, *(oddity.value for oddity in oddities)]
     row.version_name, row.version_sha256 = version.name, version.sha256
     row.thresholds, row.app_version = list(version.thresholds), version.app_version
     row.confidence = [version.confidence.slope, version.confidence.intercept] if version.confidence else None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nucleus_app.domain.confidence import Confidence
+from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.domain.review import Review
 
@@ -16,6 +17,8 @@ DOUBTFUL_WITHIN = 0.2
 """A nucleus is doubtful when its probability is no further from one half."""
 DOUBTFUL_RATIOS = (0.75, 1.33)
 """Or, for versions without a confidence, when its proximity over the threshold lies between these."""
+MOST_DOUBTFUL = 0.45
+"""Share of doubtful ones among the tumour nuclei that are shown (decision 0006 has what was measured)."""
 
 
 def find_doubtful(candidates: Nuclei, thresholds: Sequence[float], confidence: Confidence | None) -> NDArray[np.int64]:
@@ -32,6 +35,17 @@ def find_doubtful(candidates: Nuclei, thresholds: Sequence[float], confidence: C
         doubtful = (ratio >= DOUBTFUL_RATIOS[0]) & (ratio <= DOUBTFUL_RATIOS[1])
     found = np.flatnonzero(doubtful & (candidates.classes != NucleusClass.OTHER))
     return found[np.argsort(doubt[found], kind="stable")].astype(np.int64)
+
+
+def is_unsure(nuclei: Nuclei, confidence: Confidence | None) -> bool:
+    """Whether so many of the tumour nuclei that a network found are doubtful that it hardly knows such an image. Not said of
+    too few to tell, nor by versions without a confidence.
+    """
+    tumour = nuclei.select(nuclei.classes != NucleusClass.OTHER)
+    if confidence is None or len(tumour) < MIN_TUMOUR_NUCLEI:
+        return False
+    doubtful = np.abs(confidence.of(tumour.scores).astype(np.float64) - 0.5) <= DOUBTFUL_WITHIN
+    return bool(doubtful.mean() > MOST_DOUBTFUL)
 
 
 @dataclass(frozen=True, slots=True)

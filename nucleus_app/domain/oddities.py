@@ -16,11 +16,12 @@ class Oddity(StrEnum):
     NUCLEI_TOO_LARGE = "nuclei too large"
     NUCLEI_TOO_SMALL = "nuclei too small"
     BLURRED = "blurred"
+    UNSURE = "unsure"
 
     @property
     def is_prohibitive(self) -> bool:
         """True where counting would invent tumour nuclei: nothing is counted until a person insists."""
-        return self is not Oddity.BLURRED
+        return self not in (Oddity.BLURRED, Oddity.UNSURE)
 
     @property
     def sentence(self) -> str:
@@ -35,6 +36,8 @@ SENTENCES = {
     Oddity.NUCLEI_TOO_LARGE: "Nuclei look about twice too large: check the pixel size (0.25 µm/px instead of 0.5?).",
     Oddity.NUCLEI_TOO_SMALL: "Nuclei look about half their size: check the pixel size (0.5 µm/px instead of 0.25?).",
     Oddity.BLURRED: "The image is blurred at its stated pixel size: pale and touching nuclei will be missed.",
+    Oddity.UNSURE: "The network was unsure of about every second nucleus that it marked: check the pixel size, the stain and the focus, "
+    "and look at the marks before you trust the numbers.",
 }
 HOW_TO_INSIST = (
     "Nothing was counted. If the image is right all the same, press Score again (on the command line: --anyway)."

@@ -6,13 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI
-from nucleus_app.domain.rules import RULES, TARGET_PER_FIELD, allocate_fields, list_deciding_cutoffs, name_class
+from nucleus_app.domain.rules import (
+    FIELDS,
+    RULES,
+    TARGET_PER_FIELD,
+    allocate_fields,
+    list_deciding_cutoffs,
+    name_class,
+)
 from nucleus_app.domain.scores import CountedField, Score, has_hot_spot, list_scores, list_strata, pool, select_used
 from nucleus_app.domain.sheet import CaseSheet, Protocol, Role
 from nucleus_app.domain.shortfalls import list_shortfalls, list_sparse, say_missing
 from nucleus_app.domain.strata import cells_needed, cells_needed_in_proportion, resample_fields
 
 HOT_SPOT_CAUTION = "The interval covers counting only. A hot spot is chosen for being the highest, so its index lies above the tumour's."
+
+MOST_TO_ASK = 10_000
+"""No one counts more tumour nuclei to settle a class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +109,7 @@ def _resample(sheet: CaseSheet, used: Sequence[CountedField]) -> tuple[float, fl
 def _find_more(
     sheet: CaseSheet, fields: Sequence[CountedField], score: Score, unsettled: tuple[float, ...]
 ) -> int | None:
-    """For the cut-off that takes longest."""
+    """For the cut-off that takes longest. None where counting does not settle it, or takes more than anybody counts."""
     strata = list_strata(sheet.shares, fields) if sheet.protocol is Protocol.BREAST_WEIGHTED else None
     more = []
     for cutoff in unsettled:
@@ -108,7 +118,7 @@ def _find_more(
         else:
             needed = cells_needed(score.positive, score.tumour, cutoff / 100, score.tumour)
             more.append(needed - score.tumour if needed else None)
-    if not more or any(n is None for n in more):
+    if not more or any(n is None or n > MOST_TO_ASK for n in more):
         return None
     return max(n for n in more if n is not None)
 
@@ -129,5 +139,5 @@ def _target(sheet: CaseSheet) -> int:
         return sheet.target
     if sheet.protocol.is_global:
         allotted = sum(allocate_fields(sheet.shares).values()) if sheet.shares else 0
-        return TARGET_PER_FIELD * (allotted or 4)
+        return TARGET_PER_FIELD * (allotted or FIELDS)
     return MIN_TUMOUR_NUCLEI

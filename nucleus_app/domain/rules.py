@@ -19,6 +19,8 @@ FIELDS = 4
 DIFFERENCE_FOR_THREE_TO_ONE = 25.0
 
 GRADES = ("G1", "G2", "G3")
+LUNG = ("lung", "pulmo", "bronch")
+NO_GRADE_OF_LUNG = "The tumour type names the lung, whose neuroendocrine tumours are not graded by Ki67: the number is reported, no grade."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,10 @@ def allocate_fields(shares: Shares) -> dict[Role, int]:
 
 def grade_by_counts(counts: Counts) -> int:
     """WHO grade 1 to 3 of a neuroendocrine tumour by Ki67, on exact counts: 2.96 % is G1, 3 % and 20 % are G2."""
-    if 100 * counts.positive < 3 * counts.tumour:
+    low, high = map(int, NET_CUTOFFS)
+    if 100 * counts.positive < low * counts.tumour:
         return 1
-    return 2 if 100 * counts.positive <= 20 * counts.tumour else 3
+    return 2 if 100 * counts.positive <= high * counts.tumour else 3
 
 
 def grade_by_mitoses(mitoses_per_2mm2: float) -> int:
@@ -109,7 +112,7 @@ def grade_by_mitoses(mitoses_per_2mm2: float) -> int:
 def name_class(sheet: CaseSheet, counts: Counts, percent: float) -> tuple[str | None, str]:
     """Class of an index under the sheet's protocol, short (None for none), and the sentence that says how it came about."""
     if sheet.protocol is Protocol.NET_HOT_SPOT:
-        return _grade(sheet, grade_by_counts(counts))
+        return (None, NO_GRADE_OF_LUNG) if _is_of_lung(sheet) else _grade(sheet, grade_by_counts(counts))
     if sheet.protocol is Protocol.INDEX_ONLY:
         return None, "This protocol gives no class."
     low, high = BREAST_CUTOFFS
@@ -125,11 +128,15 @@ def list_deciding_cutoffs(sheet: CaseSheet) -> tuple[float, ...]:
     cutoffs = RULES[sheet.protocol].cutoffs
     if sheet.protocol is not Protocol.NET_HOT_SPOT:
         return cutoffs
-    if sheet.well_differentiated is False:
+    if sheet.well_differentiated is False or _is_of_lung(sheet):
         return ()
     if sheet.well_differentiated is None or sheet.mitoses_per_2mm2 is None:
         return cutoffs
     return cutoffs[max(0, grade_by_mitoses(sheet.mitoses_per_2mm2) - 1) :]
+
+
+def _is_of_lung(sheet: CaseSheet) -> bool:
+    return any(word in sheet.tumour_type.lower() for word in LUNG)
 
 
 def _grade(sheet: CaseSheet, by_ki67: int) -> tuple[str | None, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from nucleus_app.domain.cautions import say_sparse
 from nucleus_app.domain.index import MIN_TUMOUR_NUCLEI
 from nucleus_app.domain.line import shorten
 from nucleus_app.domain.rules import HPF_MM2, TARGET_PER_FIELD, allocate_fields
@@ -12,6 +13,8 @@ from nucleus_app.domain.sheet import CATEGORIES, CaseSheet, Protocol, Role
 
 LARGEST_HOT_SPOT_MM2 = 2 * HPF_MM2
 """A hot spot over this is told: it is no longer one field at high power."""
+UNEVEN = 2
+"""Fields of which the fullest holds more than so many times the nuclei of the emptiest are told."""
 
 
 def say_missing(sheet: CaseSheet, fields: Sequence[CountedField]) -> str:
@@ -40,7 +43,7 @@ def list_shortfalls(
 ) -> Iterable[str]:
     """Of a scored case: ``used`` are the fields that count, ``counted`` their tumour nuclei."""
     if 0 < counted < MIN_TUMOUR_NUCLEI:
-        yield _say_sparse(counted)
+        yield say_sparse(counted)
     elif sheet.protocol.is_hot_spot and 0 < counted < target:
         yield f"Fewer than {target} tumour cells available: {counted} were counted."
     counts = [(field.name, field.counts) for field in used]
@@ -48,14 +51,24 @@ def list_shortfalls(
     yield from shorten(nothing, "fields in which nothing was counted")
     empty = [f"{name}: no tumour nucleus in this field." for name, c in counts if c and not c.tumour]
     yield from shorten(empty, "fields without a tumour nucleus")
+    if sheet.protocol is Protocol.BREAST_GLOBAL:
+        yield from _say_uneven([c.tumour for _, c in counts if c and c.tumour])
     if sheet.protocol.is_global:
         few = [(name, c.tumour) for name, c in counts if c and 0 < c.tumour < TARGET_PER_FIELD]
         said = [f"{name}: {n} tumour nuclei, fewer than {TARGET_PER_FIELD}." for name, n in few]
         yield from shorten(said, f"fields with fewer than {TARGET_PER_FIELD}")
-    if sheet.protocol.is_global:
         yield from _check_allocation(sheet, fields)
     if sheet.protocol.is_hot_spot:
         yield from _check_hot_spots(sheet, used)
+
+
+def _say_uneven(tumour: Sequence[int]) -> Iterable[str]:
+    """Of the nuclei of fields that are counted together."""
+    if tumour and max(tumour) > UNEVEN * min(tumour):
+        yield (
+            f"The fields hold {min(tumour):,} to {max(tumour):,} tumour nuclei, and all are counted; the protocol counts "
+            f"{TARGET_PER_FIELD} in each. So an unweighted score leans to the fullest field: make the fields alike."
+        )
 
 
 def _check_allocation(sheet: CaseSheet, fields: Sequence[CountedField]) -> Iterable[str]:
@@ -67,8 +80,11 @@ def _check_allocation(sheet: CaseSheet, fields: Sequence[CountedField]) -> Itera
         return
     for category, n in allocate_fields(sheet.shares).items():
         have = sum(f.role is category and bool(f.counts and f.counts.tumour) for f in fields)
+        counted = f"{have} of {n} {category.value} field{'s' if n > 1 else ''} counted"
         if have < n:
-            yield f"{have} of {n} {category.value} field{'s' if n > 1 else ''} counted."
+            yield f"{counted}."
+        elif have > n and sheet.protocol is Protocol.BREAST_GLOBAL:
+            yield f"{counted}: more than its share of the tumour asks for, so it weighs more in the score."
     none = [
         f"{f.name} has no category: it counts in the unweighted score only." for f in fields if f.role is Role.FIELD
     ]
@@ -92,9 +108,4 @@ def list_sparse(scores: Iterable[Score], primary: Score | None) -> Iterator[str]
     """Which scores beside the protocol's own rest on too few nuclei."""
     for score in scores:
         if score is not primary and score.tumour < MIN_TUMOUR_NUCLEI:
-            yield f"{score.name}: {_say_sparse(score.tumour)}"
-
-
-def _say_sparse(tumour: int) -> str:
-    were = "nucleus was" if tumour == 1 else "nuclei were"
-    return f"Only {tumour} tumour {were} counted; fewer than {MIN_TUMOUR_NUCLEI} give no reliable index."
+            yield f"{score.name}: {say_sparse(score.tumour)}"

@@ -103,7 +103,7 @@ def report_field(plan: FieldPlan, image: FieldImage, *, number: int, with_nuclei
         if record
         else None,
         nuclei=_list_marks(record, within) if record and within is not None and with_nuclei else (),
-        warnings=record.warnings if record else ("This image is not scored yet.",),
+        warnings=record.image_cautions if record else ("This image is not scored yet.",),
     )
 
 
@@ -188,10 +188,25 @@ def list_case_warnings(
     """What a reader must know of the whole case, its score's warnings first."""
     return (
         *score.warnings,
+        *_say_of_images(select_used(sheet, fields), images),
         *_say_overlaps(select_used(sheet, fields)),
         *_say_twins(images),
         *_say_differences(fields, images),
     )
+
+
+def _say_of_images(fields: Sequence[FieldReport], images: Sequence[FieldImage]) -> Iterable[str]:
+    """What is wrong with the images that are counted. One that is not scored yet is said by its field."""
+    labels: dict[str, dict[str, None]] = defaultdict(dict)
+    for field in fields:
+        for caution in field.warnings if field.version else ():
+            labels[caution][field.image_label] = None
+    for caution, own in labels.items():
+        yield caution if len(images) == 1 else f"{_name_some([*own])}: {caution}"
+
+
+def _name_some(labels: Sequence[str]) -> str:
+    return f"{', '.join(f'“{label}”' for label in labels[:3])}{' …' if labels[3:] else ''}"
 
 
 def _say_overlaps(fields: Sequence[FieldReport]) -> Iterable[str]:
@@ -226,7 +241,7 @@ def _say_twins(images: Sequence[FieldImage]) -> Iterable[str]:
 def _say_differences(fields: Sequence[FieldReport], images: Sequence[FieldImage]) -> Iterable[str]:
     without = [image.label for image in images if all(field.image_id != image.id for field in fields)]
     if without:
-        yield f"No field is counted in {', '.join(f'“{label}”' for label in without[:3])}{' …' if without[3:] else ''}."
+        yield f"No field is counted in {_name_some(without)}."
     scales = [field.mpp for field in fields if field.mpp]
     if scales and max(scales) > SAME_SCALE * min(scales):
         yield f"The fields have different pixel sizes ({min(scales):.3g} to {max(scales):.3g} µm/px): check that each is right."

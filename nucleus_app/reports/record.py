@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_app.domain.cautions import list_count_cautions
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.edits import Region
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
@@ -35,7 +36,8 @@ class ImageRecord:
     network: Nuclei
     """What the network found before any correction, at its own thresholds."""
     regions: tuple[Region, ...]
-    warnings: tuple[str, ...]
+    image_cautions: tuple[str, ...]
+    """What is wrong with the image, whatever was counted in it."""
     is_imported: bool = False
     """The nuclei are annotations of a file, which ``version_name`` and ``version_sha256`` name."""
     counted: bool = True
@@ -45,6 +47,11 @@ class ImageRecord:
     def nuclei(self) -> Nuclei:
         """All that are shown, those left out included."""
         return self.reviewed.nuclei
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Of the whole image."""
+        return (*self.image_cautions, *list_count_cautions(self.counts if self.counted else None))
 
     @property
     def network_counts(self) -> Counts:

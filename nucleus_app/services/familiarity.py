@@ -6,6 +6,9 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from nucleus_app.domain.confidence import Confidence
+from nucleus_app.domain.doubt import is_unsure
+from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity, is_refused
 from nucleus_app.imaging.look import describe_look
 from nucleus_app.imaging.traits import judge_windows, measure_traits, spread_windows
@@ -27,6 +30,11 @@ class Observed(NamedTuple):
 def find_oddities(predictor: Predictor, field: Field) -> tuple[Oddity, ...]:
     """What of a prepared image is not as in the Ki67 fields that the network was taught with."""
     return observe(predictor, field).oddities
+
+
+def find_doubts(nuclei: Nuclei, confidence: Confidence | None) -> tuple[Oddity, ...]:
+    """What only the nuclei show that a network found."""
+    return (Oddity.UNSURE,) if is_unsure(nuclei, confidence) else ()
 
 
 def observe(predictor: Predictor, field: Field) -> Observed:

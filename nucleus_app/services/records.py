@@ -17,5 +17,5 @@ def record_review(opened: OpenReview) -> ImageRecord:
         image.sha256, image.width_px, image.height_px, scoring.pixel_size,
         version.name, version.sha256, version.app_version, version.thresholds, version.confidence,
         review.cuts, review.nuclei(), review.tally, review.candidates.reaching(version.thresholds),
-        tuple(review.regions()), opened.cautions, version.name == IMPORT_NAME, not scoring.is_refused,
+        tuple(review.regions()), opened.image_cautions, version.name == IMPORT_NAME, not scoring.is_refused,
     )  # fmt: skip

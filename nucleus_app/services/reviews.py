@@ -20,7 +20,7 @@ from db.edits import LoggedEdit, append_edits, find_client, list_edits, put_revi
 from db.engine import full_disk_as_error, session_scope
 from db.images import StoredImage, get_image
 from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, get_scoring, lock_scoring
-from nucleus_app.domain.cautions import list_cautions
+from nucleus_app.domain.cautions import list_count_cautions, list_image_cautions
 from nucleus_app.domain.doubt import Swing, find_doubtful, find_swing
 from nucleus_app.domain.edits import STORED, Bounds, SignedEdit, edit_to_mapping, parse_edit
 from nucleus_app.domain.nuclei import Nuclei
@@ -71,11 +71,16 @@ class OpenReview:
         return find_swing(self.review, self.doubtful)
 
     @property
-    def cautions(self) -> tuple[str, ...]:
-        return list_cautions(
-            self.review.counts(), self.scoring.pixel_size, self.image.pixel_size, self.image.notes,
+    def image_cautions(self) -> tuple[str, ...]:
+        return list_image_cautions(
+            self.scoring.pixel_size, self.image.pixel_size, self.image.notes,
             oddities=self.scoring.oddities, confirmed=self.scoring.confirmed,
         )  # fmt: skip
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Of the whole image."""
+        return (*self.image_cautions, *list_count_cautions(None if self.scoring.is_refused else self.review.counts()))
 
 
 def open_review(session: Session, scoring: StoredScoring) -> OpenReview:

@@ -12,7 +12,7 @@ from db.edits import StoredReview, find_review, list_reviews
 from db.engine import session_scope
 from db.images import StoredImage, get_image, list_images
 from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, get_scoring, list_latest_scorings
-from nucleus_app.domain.cautions import list_cautions
+from nucleus_app.domain.cautions import list_count_cautions, list_image_cautions
 from nucleus_app.domain.index import LabellingIndex, find_labelling_index
 from nucleus_app.domain.nuclei import Counts
 from nucleus_app.domain.reviewed import Tally
@@ -68,10 +68,10 @@ class ScoredImage:
         if self.scoring is None or self.tally is None:
             return self.image.notes
         s = self.scoring
-        return list_cautions(
-            self.tally.counts, s.pixel_size, self.image.pixel_size, self.image.notes,
-            oddities=s.oddities, confirmed=s.confirmed,
-        )  # fmt: skip
+        of_image = list_image_cautions(
+            s.pixel_size, self.image.pixel_size, self.image.notes, oddities=s.oddities, confirmed=s.confirmed
+        )
+        return (*of_image, *list_count_cautions(None if s.is_refused else self.tally.counts))
 
     @property
     def seconds_left(self) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nucleus_app import __version__
-from nucleus_app.domain.cautions import list_cautions
+from nucleus_app.domain.cautions import list_image_cautions
 from nucleus_app.domain.oddities import is_refused
 from nucleus_app.domain.reviewed import ReviewedNuclei, Tally
 from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, check_mpp
@@ -14,7 +14,7 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, find_weights,
 from nucleus_app.kinet.openvino_backend import PREPARED_DIR
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.reports.record import ImageRecord
-from nucleus_app.services.familiarity import find_oddities
+from nucleus_app.services.familiarity import find_doubts, find_oddities
 from nucleus_app.settings import Settings
 
 
@@ -54,10 +54,11 @@ def score_image(
     refused = is_refused(odd, confirmed=anyway)
     nuclei = predictor.join(field, [] if refused else predictor.find_in_tiles(field))
     version, counts = predictor.version, nuclei.counts()
+    odd = (*odd, *find_doubts(nuclei, version.confidence))
     return ImageRecord(
         image.sha256, image.width_px, image.height_px, used,
         version.name, version.sha256, __version__, version.thresholds.per_class,
         version.confidence, version.thresholds.per_class, ReviewedNuclei.untouched(nuclei), Tally.untouched(counts),
-        nuclei, (), list_cautions(counts, used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway),
+        nuclei, (), list_image_cautions(used, image.pixel_size, image.notes, oddities=odd, confirmed=anyway),
         counted=not refused,
     )  # fmt: skip

@@ -36,7 +36,7 @@ from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
 from nucleus_app.services.base_version import keep_base
 from nucleus_app.services.carrying import carry_corrections
-from nucleus_app.services.familiarity import observe
+from nucleus_app.services.familiarity import find_doubts, observe
 from nucleus_app.services.jobs import FIND_ROI, JOB_PREFIX, JOB_VERSION, ROI_PREFIX, SCORE_IMAGE, SCORING_QUEUE
 from nucleus_app.services.reviews import CANDIDATE_SHARE
 from nucleus_app.services.roi import RoiMapper
@@ -97,7 +97,8 @@ class Scorer:
         field = self._get_field(scoring_id, predictor)
         with session_scope(self._workplace.engine, write=True) as session:
             candidates = predictor.join(field, read_tiles(session, scoring_id))
-            if finish_scoring(session, scoring_id, candidates, used, _now()):
+            odd = find_doubts(candidates.reaching(used.thresholds), used.confidence)
+            if finish_scoring(session, scoring_id, candidates, used, _now(), oddities=odd):
                 carry_corrections(session, scoring_id, _now())
         self._field = None
 

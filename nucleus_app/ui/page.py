@@ -46,7 +46,8 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         title = f'<h3>Ki67 scoring <small>{__version__} · {RESEARCH_USE_ONLY}</small><a href="?learning=1">Learning</a></h3>'
         gr.HTML(title, elem_id="title")  # in Markdown the link would open another window
         image_id, dropped_on = (gr.Number(visible=False, precision=0) for _ in range(2))
-        waiting = gr.State([])  # images dropped on this page whose pixel size nobody has stated
+        # Images dropped on this page whose pixel size nobody has stated. No State: one keeps a connection of every tab open.
+        waiting = gr.JSON([], visible=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):
                 files = gr.File(

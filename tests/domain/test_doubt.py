@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nucleus_app.domain.confidence import Confidence
-from nucleus_app.domain.doubt import Swing, find_doubtful, find_swing
+from nucleus_app.domain.doubt import Swing, find_doubtful, find_swing, is_unsure
 from nucleus_app.domain.edits import Class, Cut, Delete, Edit, Polygon, Region, RegionLabel, SignedEdit
 from nucleus_app.domain.nuclei import Nuclei, NucleusClass
 from nucleus_app.domain.review import Review, fold
@@ -25,6 +25,18 @@ def review_of(*edits: Edit) -> Review:
 
 def test_the_least_sure_come_first_hidden_ones_included_and_non_tumour_never() -> None:
     assert find_doubtful(CANDIDATES, THRESHOLDS, CONFIDENCE).tolist() == [2, 1, 4]  # equally far ones in their order
+
+
+@pytest.mark.parametrize(("doubtful", "sure", "expected"), [(60, 60, True), (50, 70, False), (49, 50, False)])
+def test_a_network_that_doubts_half_of_what_it_marked_is_unsure(doubtful: int, sure: int, expected: bool) -> None:
+    # 0.38 is a probability of 0.57, 0.9 of 0.996. Non-tumour nuclei say nothing, and of 99 nuclei it is not said.
+    scores, others = [0.38] * doubtful + [0.9] * sure, [0.36] * 500
+    kinds = [POSITIVE, NEGATIVE] * ((doubtful + sure + 1) // 2)
+    nuclei = Nuclei.from_arrays(
+        [[1, 1]] * (len(scores) + 500), [*kinds[: len(scores)], *[OTHER] * 500], scores + others
+    )
+    assert is_unsure(nuclei, CONFIDENCE) is expected
+    assert not is_unsure(nuclei, None)
 
 
 def test_without_a_confidence_the_ratio_to_the_threshold_tells() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nucleus_app.domain.cautions import list_cautions
+from nucleus_app.domain.cautions import list_count_cautions, list_image_cautions
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.nuclei import Counts, Nuclei
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
@@ -60,15 +60,17 @@ def test_nuclei_outside_the_labelled_area_are_left_out() -> None:
     ("counts", "mpp", "stated", "expected"),
     [
         (Counts(0, 0, 5), 0.5, None, "No tumour nucleus"),
-        (Counts(1, 50, 0), 0.5, None, "Only 51 tumour nuclei"),
+        (Counts(1, 50, 0), 0.5, None, "Only 51 tumour nuclei were"),
+        (Counts(0, 1, 0), 0.5, None, "Only 1 tumour nucleus was"),
         (Counts(10, 500, 0), 1.9, None, "outside the usual"),
         (Counts(10, 500, 0), 0.5, PixelSize(0.25, "TIFF resolution"), "The file states 0.25"),
     ],
 )
 def test_cautions_say_what_is_wrong(counts: Counts, mpp: float, stated: PixelSize | None, expected: str) -> None:
-    (caution,) = list_cautions(counts, PixelSize(mpp, "test"), stated)
+    (caution,) = (*list_image_cautions(PixelSize(mpp, "test"), stated), *list_count_cautions(counts))
     assert expected in caution
 
 
 def test_a_good_field_has_no_caution() -> None:
-    assert list_cautions(Counts(10, 500, 3), PixelSize(0.5, "a"), PixelSize(0.51, "b")) == ()
+    assert list_image_cautions(PixelSize(0.5, "a"), PixelSize(0.51, "b")) == ()
+    assert list_count_cautions(Counts(10, 500, 3)) == list_count_cautions(None) == ()

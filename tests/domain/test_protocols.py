@@ -104,6 +104,13 @@ def test_a_carcinoma_gets_no_grade() -> None:
     assert "high grade by definition" in score.class_text
 
 
+@pytest.mark.parametrize("tumour_type", ["Lung, atypical carcinoid", "bronchial carcinoid", "NET, pulmonary"])
+def test_a_tumour_of_the_lung_gets_its_number_and_no_grade(tumour_type: str) -> None:
+    score = score_case(net(tumour_type=tumour_type, well_differentiated=True, mitoses_per_2mm2=3), [field(15, 500)])
+    assert (score.primary.shown, score.class_name, score.unsettled, score.advice) == ("3.0", None, (), "")
+    assert "no grade" in score.class_text
+
+
 @pytest.mark.parametrize(
     ("positive", "tumour", "class_name"),
     [
@@ -127,6 +134,12 @@ def test_an_interval_across_a_cut_off_says_how_many_nuclei_would_settle_it() -> 
     assert score.cells_more == 540
     assert score.advice == "The interval spans the cut-off at 3 %: count about 540 more tumour nuclei to settle this."
     assert score_case(net(), [field(5, 500, Role.HOT_SPOT)]).advice == ""
+
+
+def test_nobody_is_asked_to_count_half_a_million_nuclei() -> None:
+    score = score_case(net(), [field(37, 1250, Role.HOT_SPOT)])
+    assert score.cells_more is None
+    assert score.advice.endswith("the index lies so close that counting more will hardly settle it.")
 
 
 def test_under_a_hundred_nuclei_there_is_an_index_and_no_class() -> None:
@@ -181,6 +194,22 @@ def test_fields_that_are_missing_or_short_are_named() -> None:
     warnings = score_case(sheet, [field(3, 80, Role.LOW, "edge"), field(50, 100, Role.HIGH, "core")]).warnings
     assert "edge: 80 tumour nuclei, fewer than 100." in warnings
     assert {"1 of 2 low fields counted.", "1 of 2 high fields counted."} <= set(warnings)
+
+
+def test_fields_that_weigh_more_than_the_protocol_lets_them_are_told() -> None:
+    sheet = CaseSheet(protocol=Protocol.BREAST_GLOBAL, shares=QUARTERS)
+    counts = [(2, 100, Role.NEGLIGIBLE), (10, 100, Role.LOW), (25, 100, Role.MEDIUM)]
+    three = [field(*given) for given in counts]
+    full = score_case(sheet, [*three, field(696, 1200, Role.HIGH)])
+    assert full.class_name == "≥ 30 %"  # with 100 in each field it would be 23.8 %
+    (warning,) = full.warnings
+    assert warning.startswith("The fields hold 100 to 1,200 tumour nuclei")
+    many = score_case(sheet, [*three, *[field(58, 100, Role.HIGH)] * 3])
+    (warning,) = many.warnings
+    assert warning.startswith("3 of 1 high field counted: more than its share")
+    assert score_case(sheet, [*three, field(116, 200, Role.HIGH)]).warnings == ()
+    weighted = CaseSheet(protocol=Protocol.BREAST_WEIGHTED, shares=QUARTERS)
+    assert score_case(weighted, [*three, field(696, 1200, Role.HIGH)]).warnings == ()
 
 
 def test_an_empty_field_is_named_and_the_others_count() -> None:

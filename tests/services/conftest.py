@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from nucleus_app.services.reviews import ReviewDesk
+from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
+from tests.services.casefolder import Folder
 from tests.services.reviewing import add_image, add_scoring
 
 
@@ -22,3 +24,8 @@ def scoring_id(workplace: Workplace, image_id: int) -> int:
 @pytest.fixture
 def desk(workplace: Workplace) -> ReviewDesk:
     return ReviewDesk(workplace)
+
+
+@pytest.fixture
+def case(workplace: Workplace, image_id: int, scoring_id: int) -> Folder:
+    return Folder(workplace, get_scored_image(workplace, image_id).image.case_id)

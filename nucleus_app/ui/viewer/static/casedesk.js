@@ -309,7 +309,7 @@ export class CaseDesk {
       this.protocol.show(sheet, state);
       this.specimen.show(sheet, this.isSigned);
       this.table.show(sheet, state);
-      this.hotSpots.show(sheet, this.isSigned);
+      this.hotSpots.show(sheet, state.rule, this.isSigned);
       this.importButton.disabled = this.isSigned;
     }
     const listed = state ? `${state.id}:${state.digest}:${Boolean(state.signature)}` : this.listed;

@@ -11,7 +11,7 @@ const HINT = 'Highest first, by the lower end of the interval. Point at one to s
 export class HotSpots {
   /** handlers: image() → id or null, onHeat(heat or null), onPoint(box or null), onChoose(spot, image), isField(spot, image). */
   constructor(base, handlers) {
-    Object.assign(this, { base, handlers, heat: null, image: null, spots: [], rows: [], isLocked: false });
+    Object.assign(this, { base, handlers, heat: null, image: null, rows: [], cutoffs: [], isLocked: false });
     this.until = el('option', {});
     this.by = el('select', { 'aria-label': 'Window of the search', onchange: () => this.search() },
       ...AREAS_MM2.map((mm2) => el('option', { value: `area_mm2=${mm2}` }, `squares of ${mm2} mm²`)), this.until);
@@ -42,10 +42,10 @@ export class HotSpots {
     this.handlers.onPoint(null);
   }
 
-  /** sheet of the case: what to count up to, and which spots are fields already. locked: nothing can be chosen. */
-  show(sheet, isLocked) {
+  /** sheet of the case: what to count up to, and which spots are fields already; rule: its cut-offs. isLocked: nothing can be chosen. */
+  show(sheet, { cutoffs }, isLocked) {
     const value = `nuclei=${sheet.target}`, wasChosen = this.until.selected;
-    this.isLocked = isLocked;
+    Object.assign(this, { cutoffs, isLocked });
     if (this.until.value !== value) {
       Object.assign(this.until, { value, textContent: `until ${number(sheet.target)} tumour nuclei` });
       if (this.isOpen && wasChosen) this.search();
@@ -96,14 +96,14 @@ export class HotSpots {
   }
 
   row(spot, i) {
-    const { onPoint, onChoose } = this.handlers, { image } = this;
+    const { onPoint, onChoose } = this.handlers, { image, cutoffs } = this, index = `${percent(spot.percent, cutoffs)} %`;
     const choose = button('Choose', () => { if (choose.getAttribute('aria-disabled') !== 'true') onChoose(spot, image); });
     const node = el('li', { 'data-spot': i },
-      el('span', { class: 'nv-field-index' }, `${percent(spot.percent)} %`), el('span', { class: 'nv-field-range' }, range(spot.low_percent, spot.high_percent)),
+      el('span', { class: 'nv-field-index' }, index), el('span', { class: 'nv-field-range' }, range(spot.low_percent, spot.high_percent, cutoffs)),
       el('span', { class: 'nv-field-counts' }, `${number(spot.positive)} of ${number(spot.tumour)} · ${area(spot.area_mm2)}`), choose);
     for (const on of ['pointerenter', 'focusin']) node.addEventListener(on, () => onPoint(spot.box));
     for (const off of ['pointerleave', 'focusout']) node.addEventListener(off, () => onPoint(null));
-    return { node, spot, choose, name: `hot spot ${i + 1}, ${percent(spot.percent)} %` };
+    return { node, spot, choose, name: `hot spot ${i + 1}, ${index}` };
   }
 
   /** Which are fields already. The button keeps its place and the focus. */

@@ -52,14 +52,14 @@ export class SignOff {
   }
 
   open() {
-    const { score, images, busy } = this.state, again = this.state.revision > 1 ? `Revision ${this.state.revision}. ` : '';
+    const { score, rule, images, busy } = this.state, again = this.state.revision > 1 ? `Revision ${this.state.revision}. ` : '';
     const { primary } = score;
     if (this.asks !== 'sign') {
       const hint = `${again ? `${again}Reopened.` : ''}${primary ? '' : ' No score to sign yet.'}`.trim();
       return [el('div', { class: 'nv-row' }, button('Sign off…', () => this.ask('sign'), { 'data-key': 'sign', disabled: !primary }), hint ? el('span', { class: 'nv-hint' }, hint) : null)];
     }
     const name = this.name.value.trim();
-    const what = primary ? `${primary.name} ${primary.shown} % (95 % interval ${range(primary.low_percent, primary.high_percent)} %), ${score.class_name ?? 'no class'}, ${countWarnings(this.state.warnings.length)}, ${images.length === 1 ? '1 image' : `${images.length} images`}.`
+    const what = primary ? `${primary.name} ${primary.shown} % (95 % interval ${range(primary.low_percent, primary.high_percent, rule.cutoffs)} %), ${score.class_name ?? 'no class'}, ${countWarnings(this.state.warnings.length)}, ${images.length === 1 ? '1 image' : `${images.length} images`}.`
       : `nothing, there is no score. ${score.missing}`;
     const waits = busy ? 'An image is still being scored.' : this.context.isSending ? 'Corrections of an image of this case are being saved…' : this.context.isWaiting ? 'The last change is being saved…' : '';
     return [el('div', { class: 'nv-confirm', role: 'group', 'aria-label': 'Sign off' },
