@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import uuid
@@ -13,7 +12,7 @@ import fsspec
 from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
-from nucleus_app.errors import NotFound, StorageFull
+from nucleus_app.errors import NotFound, StorageFull, is_disk_full
 
 LEFT_BEHIND = timedelta(days=1)
 
@@ -43,8 +42,8 @@ class BlobStore:
         except OSError as error:
             if self._files.exists(partial):
                 self._files.rm(partial)
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise StorageFull("The disk is full: nothing was stored. Free some space and try again.") from error
+            if is_disk_full(error):
+                raise StorageFull from error
             raise
         return name
 

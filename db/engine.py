@@ -12,7 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from nucleus_app.errors import StorageFull
+from nucleus_app.errors import StorageFull, is_disk_full
 
 _WRITES = "nucleus_writes"
 
@@ -42,17 +42,6 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-@contextmanager
-def full_disk_as_error() -> Iterator[None]:
-    """Turn the database's "disk is full" into StorageFull."""
-    try:
-        yield
-    except OperationalError as error:
-        if "disk is full" in str(error.orig) or "No space left" in str(error.orig):
-            raise StorageFull("The disk is full: nothing was stored. Free some space and try again.") from error
-        raise
-
-
 def take_turns(session: Session, table: str) -> None:
     """Until the end of this transaction no other one writes to the table or takes its turn, so that what is read of it stays
     true. On SQLite a writing transaction is alone anyway.
@@ -63,10 +52,15 @@ def take_turns(session: Session, table: str) -> None:
 
 @contextmanager
 def session_scope(engine: Engine, *, write: bool = False) -> Iterator[Session]:
-    """One transaction: committed at the end, rolled back on any error. Keep it small."""
-    with (
-        engine.connect().execution_options(**{_WRITES: write}) as connection,
-        Session(connection, expire_on_commit=False) as session,
-        session.begin(),
-    ):
-        yield session
+    """One transaction: committed at the end, rolled back on any error. Keep it small. Raises StorageFull."""
+    try:
+        with (
+            engine.connect().execution_options(**{_WRITES: write}) as connection,
+            Session(connection, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+    except OperationalError as error:
+        if is_disk_full(error):
+            raise StorageFull from error
+        raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -20,9 +21,11 @@ def mark_used(paths: Iterable[Path]) -> None:
 def remove_unused(folder: Path) -> None:
     """Remove the files of a folder, and of those in it, that were not used for UNUSED_DAYS; then the folders that are empty."""
     oldest = time.time() - UNUSED_DAYS * 24 * 3600
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder comes before it
-        with suppress(OSError):
-            if path.is_dir():
-                path.rmdir()  # fails unless it is empty
-            elif path.stat().st_mtime < oldest:
-                path.unlink()
+    for root, _, names in os.walk(folder, topdown=False):  # which passes over folders that vanish meanwhile
+        for path in (Path(root) / name for name in names):
+            with suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+        if Path(root) != folder:
+            with suppress(OSError):
+                Path(root).rmdir()  # fails unless it is empty

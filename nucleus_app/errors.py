@@ -1,5 +1,10 @@
 """Every error a user can meet. Each message says what was got, what is allowed, and what to do next."""
 
+import errno
+
+FULL_DISK = ("No space left on device", "database or disk is full", "basic_ios::clear: iostream error")
+"""As the system and safetensors, SQLite, and torch say it, who hide the number of the error in a text."""
+
 
 class NucleusAppError(Exception):
     """Base of all errors whose message is meant for the user."""
@@ -32,6 +37,9 @@ class NotFound(NucleusAppError):
 class StorageFull(NucleusAppError):
     """The disk has no room for what was to be stored."""
 
+    def __init__(self, message: str = "The disk is full: nothing was stored. Free some space and try again.") -> None:
+        super().__init__(message)
+
 
 class InvalidEdit(NucleusAppError):
     """A correction that cannot be."""
@@ -55,3 +63,11 @@ class InvalidAnnotations(NucleusAppError):
 
 class LostRun(NucleusAppError):
     """Another trainer holds the training run."""
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error, or one behind it, says that the disk has no room."""
+    if isinstance(error, StorageFull) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    before = error.__cause__ or error.__context__
+    return any(text in str(error) for text in FULL_DISK) or (before is not None and is_disk_full(before))

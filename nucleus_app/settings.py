@@ -139,10 +139,10 @@ def _check(settings: Settings) -> None:
         raise NucleusAppError(
             f"NUCLEUS_TRAIN_STEPS is {settings.train_steps}: use {FEWEST_STEPS} or more, or 0 for as many as suit the lesson"
         )
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", settings.trainer_slot):
-        raise NucleusAppError(
-            f"NUCLEUS_TRAINER_SLOT is {settings.trainer_slot!r}: use a name of up to 40 letters, digits, - and _"
-        )
+    for slot in (settings.trainer_slot, settings.worker_slot):
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", slot):
+            key = "TRAINER" if slot == settings.trainer_slot else "WORKER"
+            raise NucleusAppError(f"NUCLEUS_{key}_SLOT is {slot!r}: use a name of up to 40 letters, digits, dots, - and _")
     if settings.trainer_slot == settings.worker_slot:
         raise NucleusAppError(
             f"NUCLEUS_TRAINER_SLOT and NUCLEUS_WORKER_SLOT are both {settings.trainer_slot!r}: use two names"

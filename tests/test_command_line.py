@@ -187,10 +187,11 @@ def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() ->
         ("NUCLEUS_TRAINER", "none", "'embedded', 'external' or 'off'"),
         ("NUCLEUS_TRAIN_AFTER_FIELDS", "-1", "use 0 or more"),
         ("NUCLEUS_TRAIN_STEPS", "19", "NUCLEUS_TRAIN_STEPS is 19: use 20 or more"),
-        ("NUCLEUS_TRAINER_SLOT", "../x", "up to 40 letters, digits, - and _"),
-        ("NUCLEUS_TRAINER_SLOT", "t" * 41, "up to 40 letters, digits, - and _"),
-        ("NUCLEUS_TRAINER_SLOT", "gpu\n", "up to 40 letters, digits, - and _"),
+        ("NUCLEUS_TRAINER_SLOT", "../x", "up to 40 letters, digits, dots, - and _"),
+        ("NUCLEUS_TRAINER_SLOT", "t" * 41, "up to 40 letters, digits, dots, - and _"),
+        ("NUCLEUS_TRAINER_SLOT", "gpu\n", "up to 40 letters, digits, dots, - and _"),
         ("NUCLEUS_TRAINER_SLOT", "worker-1", "both 'worker-1': use two names"),
+        ("NUCLEUS_WORKER_SLOT", "a/b", "NUCLEUS_WORKER_SLOT is"),
         ("NUCLEUS_TRAIN_HOURS", "20:00-6", "two hours from 0 to 24"),
         ("NUCLEUS_TRAIN_HOURS", "6-6", "two hours from 0 to 24"),
         ("NUCLEUS_TRAIN_HOURS", "6-25", "two hours from 0 to 24"),
@@ -351,15 +352,21 @@ def test_each_file_can_be_a_case_of_its_own_and_no_report_holds_a_files_name(
 
 
 @pytest.mark.parametrize(
-    "wrong", [["--protocol", "guess"], ["--shares", "1,2,3,4"], ["--shares", "a"], ["--target", "7", "--pdf"]]
+    ("wrong", "says"),
+    [
+        (["--protocol", "guess"], "guess"),
+        (["--shares", "1,2,3,4"], "10"),
+        (["--shares", "a"], "four"),
+        (["--target", "7", "--pdf"], "target"),
+    ],
 )
 def test_a_protocol_that_cannot_be_is_refused_before_any_work(
-    image: Path, tmp_path: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]
+    image: Path, tmp_path: Path, wrong: list[str], says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
         code = main(["score", str(image), "--mpp", "0.5", "--out", str(tmp_path / "out"), *wrong])
     except SystemExit as stop:
         code = stop.code
     assert code in (1, 2)
-    assert wrong[-1 if wrong[-1] != "--pdf" else 0].lstrip("-") in capsys.readouterr().err
+    assert says in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

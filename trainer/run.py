@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +16,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from db.blobs import BlobStore
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.runs import StoredRun, add_event, advance_run, beat_run, find_newest_sign_off
 from db.versions import CHOSEN, PROMOTED, StoredVersion, activate, add_version, find_active, hold_active, list_versions
 from nucleus_app.domain.learning import RunState
 from nucleus_app.domain.split import Split
-from nucleus_app.errors import LostRun, NucleusAppError, StorageFull, TrainingDiverged
+from nucleus_app.errors import LostRun, NucleusAppError, TrainingDiverged, is_disk_full
 from nucleus_app.imaging.synthetic import FieldRecipe
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version
 from nucleus_app.kinet.config import Provenance
@@ -52,7 +51,6 @@ from trainer.weights import Weights, name_next
 
 logger = logging.getLogger(__name__)
 SEE_LOG = "The log of the trainer has the details."
-FULL_DISK_TEXTS = ("No space left on device", "basic_ios::clear: iostream error")
 DIVERGED = (
     "The training went astray: its losses were no numbers any more. Nothing was changed. Start it again; if that "
     "happens again, look for corrections that contradict what is seen."
@@ -91,7 +89,7 @@ class Bench:
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        with full_disk_as_error(), session_scope(self.engine, write=True) as session:
+        with session_scope(self.engine, write=True) as session:
             yield session
 
 
@@ -312,16 +310,6 @@ def explain(error: Exception) -> str:
     if isinstance(error, NucleusAppError):
         return str(error)
     return f"The training failed unexpectedly. Nothing was changed. {SEE_LOG}"
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Also as torch and safetensors say it, who hide the number of the error in a text."""
-    if isinstance(error, StorageFull) or (isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)):
-        return True
-    if any(text in str(error) for text in FULL_DISK_TEXTS):
-        return True
-    before = error.__cause__ or error.__context__
-    return before is not None and is_disk_full(before)
 
 
 def _now() -> datetime:

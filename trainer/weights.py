@@ -33,7 +33,7 @@ class Weights:
             return self._load_base(sha256) or self._fetch(sha256)
         except (NotFound, CheckpointError) as error:
             raise CheckpointError(
-                f"The weights of version {sha256[:12]} are missing or damaged ({error}) Put another version in service, "
+                f"The weights of version {sha256[:12]} are missing or damaged ({error}). Put another version in service, "
                 "then start the training again."
             ) from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import shutil
 import sqlite3
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import NamedTuple
 from sqlalchemy.engine import make_url
 
 from db.migrate import copy_database
-from nucleus_app.errors import NotFound, NucleusAppError, StorageFull
+from nucleus_app.errors import NotFound, NucleusAppError, StorageFull, is_disk_full
 from nucleus_app.settings import Settings
 
 
@@ -45,7 +44,7 @@ def back_up(settings: Settings, folder: Path) -> Copied:
         copy_database(database, folder / "nucleus.sqlite")
         return _copy_blobs(blobs, folder / "blobs")
     except (OSError, sqlite3.OperationalError) as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "disk is full" in str(error):
+        if is_disk_full(error):
             raise StorageFull(f"There is no room for the copy in {folder}: free some space and try again.") from error
         raise
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.versions import StoredVersion, add_version
 from nucleus_app.errors import CheckpointError, NucleusAppError
 from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
@@ -22,7 +22,7 @@ def register_base(workplace: Workplace) -> StoredVersion:
     content = path.read_bytes()
     stored = describe_base(base, len(content))
     workplace.blobs.put(content)
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         add_version(session, stored)
     return stored
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from db.cases import change_sheet, lock_case, pseudonym
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.images import (
     NewImage,
     StoredImage,
@@ -100,7 +100,7 @@ def _record(
         case_id=case_id,
     )
     now = datetime.now(UTC)
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         if case_id is not None:
             lock_open_case(session, case_id)
         if not workplace.blobs.holds(blob):  # another upload of these pixels failed meanwhile, and took them away
@@ -124,7 +124,7 @@ def rename(workplace: Workplace, image_id: int, label: str) -> str:
     """Change an image's label, and that of its case while nobody named that otherwise; returns it as kept: an empty one
     changes nothing, and a slash stays, since accession numbers have some. Raises NotFound.
     """
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         image = get_image(session, image_id)
         kept = to_line(label, MAX_LABEL) or image.label
         rename_image(session, image_id, kept)
@@ -143,7 +143,7 @@ def score_at(workplace: Workplace, image_id: int, mpp: float) -> None:
     """
     stated = PixelSize(check_mpp(mpp), STATED_BY_USER)
     now = datetime.now(UTC)
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         image = lock_open_case_of(session, image_id)
         check_extent(image.width_px, image.height_px, mpp, workplace.settings.max_megapixels)
         known = image.pixel_size

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from db.edits import LoggedEdit, append_edits, put_review
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.images import StoredImage, get_image
 from db.scorings import (
     StoredScoring,
@@ -79,7 +79,7 @@ def import_annotations(
     sha256 = hashlib.sha256(data).hexdigest()
     review, log = _fold(plan, image, f"import-{sha256[:16]}", author, to_line(reader, MAX_READER), now)
     version = VersionUsed(IMPORT_NAME, sha256, THRESHOLDS, __version__)
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         lock_open_case_of(session, image_id)
         latest = _get_settled(session, image_id)
         insists = latest is not None and latest.confirmed  # so that "Score again" still does

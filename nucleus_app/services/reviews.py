@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sqlalchemy.orm import Session
 
 from db.edits import LoggedEdit, append_edits, find_client, list_edits, put_review
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.images import StoredImage, get_image
 from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, get_scoring, lock_scoring
 from nucleus_app.domain.cautions import list_count_cautions, list_image_cautions
@@ -137,7 +137,7 @@ class ReviewDesk:
         image's latest, or a revision that there is not; SignedOff. Then nothing is kept.
         """
         sent = parse_submission(body)
-        with self._slot(scoring_id) as slot, full_disk_as_error():
+        with self._slot(scoring_id) as slot:
             with session_scope(self._workplace.engine) as session:  # a long log is folded before anyone must wait
                 slot.get(session, lambda: get_scoring(session, scoring_id))
             return self._take_into(slot, scoring_id, sent)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.images import get_image
 from db.roi_maps import ask_for_roi_map, fail_roi_map, find_roi_map, finish_roi_map
 from db.scorings import get_scoring, lock_scoring
@@ -27,7 +27,7 @@ def ask_for_roi(workplace: Workplace, scoring_id: int) -> dict[str, Any]:
 
     Raises NotFound, and StaleRevision for a scoring that is not done, or that no network made.
     """
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         scoring = lock_scoring(session, scoring_id)
         if scoring.version is None:
             raise StaleRevision(f"Scoring {scoring_id} is {scoring.state.value}: ask again once it is done.")

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from db.cases import StoredCase, add_case, change_sheet
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.images import StoredImage, get_image, list_images_of, move_image
 from nucleus_app.domain.line import to_line
 from nucleus_app.domain.sheet import CaseSheet, parse_sheet
@@ -26,7 +26,7 @@ def save_sheet(workplace: Workplace, case_id: int, rev: int, reader: str, sheet:
     case is at another revision; SignedOff.
     """
     wanted = parse_sheet(sheet)
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         case = _lock_at(session, case_id, rev)
         own = {image.id for image in list_images_of(session, [case_id])}
         foreign = [field.image for field in wanted.fields if field.image not in own]
@@ -41,7 +41,7 @@ def move_images(workplace: Workplace, case_id: int, rev: int, reader: str, image
 
     Raises NotFound, StaleRevision, SignedOff (of either case).
     """
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         wanted = list(dict.fromkeys(image_ids))
         from_cases = {get_image(session, image_id).case_id for image_id in wanted}
         # Always in the order of their ids, so that two readers never wait for each other.
@@ -59,7 +59,7 @@ def split_image(workplace: Workplace, case_id: int, rev: int, reader: str, image
 
     Raises NotFound, StaleRevision, SignedOff, InvalidCase for an image of another case, or the only one.
     """
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         case = _lock_at(session, case_id, rev)
         own = list_images_of(session, [case_id])
         image = next((image for image in own if image.id == image_id), None)

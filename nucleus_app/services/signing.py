@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from db.cases import FrozenReport, add_reopening, add_sign_off, lock_case
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.learning_cases import learn_from
 from db.scorings import lock_scoring
 from nucleus_app.domain.line import to_line
@@ -36,7 +36,7 @@ def sign_off(workplace: Workplace, case_id: int, digest: str, reader: str) -> st
         signature = Signature(name, now.isoformat(timespec="seconds"))
         report = assemble(seen, lambda s: record_review(open_review(session, s)), now, signature)
     content, score = report_to_json(report), report.score
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         lock_open_case(session, case_id)
         for scoring in sorted(seen.scorings.values(), key=lambda s: s.id):
             lock_scoring(session, scoring.id)  # corrections wait, and are refused once it is signed
@@ -65,7 +65,7 @@ def reopen(workplace: Workplace, case_id: int, reader: str, reason: str) -> None
         raise InvalidCase("Reopening needs a name: give yours in the field Reader.")
     if not why:
         raise InvalidCase("Reopening needs a reason: it stands in the next report.")
-    with full_disk_as_error(), session_scope(workplace.engine, write=True) as session:
+    with session_scope(workplace.engine, write=True) as session:
         lock_case(session, case_id)
         view = view_case(session, case_id)
         if not view.is_signed:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from db.engine import full_disk_as_error, session_scope
+from db.engine import session_scope
 from db.patients import count_patients, mark_standing
 from db.runs import (
     StoredRun,
@@ -121,7 +123,7 @@ class TrainingDesk:
         """Ask for a run; returns its id. Raises StaleRevision while one is open, and where nothing is ever learned."""
         if self._workplace.settings.trainer == "off":
             raise StaleRevision(OFF)
-        with full_disk_as_error(), session_scope(self._workplace.engine, write=True) as session:
+        with session_scope(self._workplace.engine, write=True) as session:
             newest = find_newest_sign_off(session)
             return request_run(session, Trigger.BUTTON, to_line(reader, MAX_READER), datetime.now(UTC), newest)
 
@@ -144,7 +146,7 @@ class TrainingDesk:
         if not name:
             raise InvalidCase("Putting a version in service needs a name: give yours in the field Reader.")
         self._base.keep(sha256)
-        with full_disk_as_error(), session_scope(self._workplace.engine, write=True) as session:
+        with session_scope(self._workplace.engine, write=True) as session:
             active = hold_active(session)
             if active is None or active.sha256 != sha256 or active.sha256 in list_refused(session, active):
                 activate(session, sha256, name, datetime.now(UTC), CHOSEN)
@@ -286,9 +288,8 @@ def _activation_to_mapping(row: StoredActivation) -> Mapping:
 def _measure(folder: Path) -> int:
     """Bytes of the files in a folder; a trainer may be removing some."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
+    for root, _, names in os.walk(folder):  # which passes over folders that vanish meanwhile
+        for name in names:
+            with suppress(OSError):
+                total += (Path(root) / name).stat().st_size
     return total

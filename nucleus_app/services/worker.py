@@ -31,7 +31,7 @@ from db.scorings import (
 from nucleus_app import __version__
 from nucleus_app.caches import remove_unused
 from nucleus_app.domain.oddities import is_refused
-from nucleus_app.errors import CheckpointError, NucleusAppError
+from nucleus_app.errors import CheckpointError, NucleusAppError, StorageFull
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.predictor import Field, Predictor
 from nucleus_app.services.base_version import keep_base
@@ -161,7 +161,7 @@ def leaving_without_a_database() -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError:
+    except (DBAPIError, StorageFull):
         logger.exception(
             "the database cannot be written or reached: this worker ends, and goes on when it is started again"
         )
@@ -177,10 +177,10 @@ def telling_failures(fail: Callable[[int, str], None], scoring_id: int, what: st
     with leaving_without_a_database():
         try:
             yield
+        except (DBAPIError, StorageFull):
+            raise
         except NucleusAppError as error:
             fail(scoring_id, str(error))
-        except DBAPIError:
-            raise
         except Exception:
             logger.exception("%s %d failed", what, scoring_id)
             fail(scoring_id, f"{sentence} {SEE_LOG}")

@@ -12,7 +12,6 @@ from db.scorings import get_scoring
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import InvalidAnnotations, NotFound, StaleRevision, UnknownPixelSize
-from nucleus_app.services import carrying
 from nucleus_app.services.intake import score_at
 from nucleus_app.services.qupath import THRESHOLDS, import_annotations, list_classes
 from nucleus_app.services.reviews import ReviewDesk
@@ -121,7 +120,6 @@ def test_scoring_again_after_an_import_that_nobody_corrected_is_as_if_there_was_
     import_annotations(workplace, image_id, FILE, {"Tumor: Positive": "positive"}, "")
     again = score(workplace, image_id, CANDIDATES)
     assert desk.read_edits(again, 0).score == before
-    assert carrying.IMPORT_NAME == "QuPath import"
 
 
 def test_a_networks_map_of_what_was_imported_is_refused_at_once(workplace: Workplace, image_id: int) -> None:

@@ -51,7 +51,7 @@ def _say_index(judged: Sequence[Judged]) -> list[str]:
 
 
 def say_evidence(
-    cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int, silent: int = 0, fewest_of_case: int = 10
+    cases: int, nuclei: int, fewest_cases: int, fewest_nuclei: int, silent: int, fewest_of_case: int
 ) -> str:
     """What is missing to decide; nothing where there is enough. ``silent``: locked cases that tell nothing."""
     missing = []
@@ -66,7 +66,7 @@ def say_evidence(
     if not missing:
         return ""
     there = f"{count_of(cases, 'locked case')} with {nuclei} nuclei"
-    told = f"Not enough evidence to decide whether it is better: there is only {there}; needed are {' and '.join(missing)}."
+    told = f"Not enough evidence to decide whether it is better: so far {there}; needed are {' and '.join(missing)}."
     if not silent:
         return told
     holds = f"{count_of(silent, 'other locked case')} {'holds' if silent == 1 else 'hold'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -20,6 +21,7 @@ def _has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and "avx512_bf16" in _cpu_flags()
 
 
+@cache
 def _cpu_flags() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     return cpuinfo.read_text() if cpuinfo.is_file() else ""

@@ -1,6 +1,6 @@
 // Questions to our own routes: JSON in, JSON out, errors in the server's own words.
 
-const TIMEOUT_MS = 20_000;
+const TIMEOUT_MS = 30_000;
 
 /**
  * Whether an answer says that the app will never take what was sent. All else, as a proxy that asks to sign in, has too much to do or
@@ -11,11 +11,20 @@ export function isRefusal(status, isOurs) {
 }
 
 /** Throws an Error whose message can be shown; `status` is missing where no answer came, `isFinal` is that of isRefusal. */
-export async function ask(url, { method = 'GET', body, text, timeout = TIMEOUT_MS } = {}) {
+export async function ask(url, given) {
+  return (await send(url, given)).json();
+}
+
+/** As ask, for an answer that is no JSON. */
+export async function fetchBytes(url) {
+  return (await send(url)).arrayBuffer();
+}
+
+async function send(url, { method = 'GET', body, text, timeout = TIMEOUT_MS } = {}) {
   const sends = body !== undefined || text !== undefined;
   const options = sends ? { headers: { 'content-type': 'application/json' }, body: text ?? JSON.stringify(body) } : {};
   const answer = await fetch(url, { method, cache: 'no-store', signal: AbortSignal.timeout(timeout), ...options });
-  if (answer.ok) return answer.json();
+  if (answer.ok) return answer;
   const { detail } = answer.status < 500 ? await answer.json().catch(() => ({})) : {};
   const { status } = answer, isOurs = typeof detail === 'string';
   throw Object.assign(new Error(isOurs ? detail : `The server answered ${status}.`), { status, isFinal: isRefusal(status, isOurs) });

@@ -1,25 +1,19 @@
 // One scoring under review: its nuclei, the fold of all edits, the way to the server, and the queue of doubtful nuclei.
 
+import { ask, fetchBytes } from './http.js';
 import { Outbox } from './outbox.js';
 import { NETWORK, PointStore } from './points.js';
 import { Review } from './review.js';
 
-const TIMEOUT_MS = 30_000, ROI_PAUSE_MS = 700;
+const ROI_PAUSE_MS = 700;
 
 export class Session {
   /** Fetch a case's nuclei and edits. handlers: those of Outbox. Throws when the server does not answer. */
   static async open(base, data, handlers) {
     // The pixels' name is part of the address: a browser keeps candidates, and a number can come to mean another scoring.
     const url = `${base}nucleus/api/scorings/${data.scoring}`;
-    const get = async (name) => {
-      const answer = await fetch(`${url}/${name}`, { cache: 'no-store', signal: AbortSignal.timeout(TIMEOUT_MS) });
-      if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
-      return answer;
-    };
     const [candidates, log, doubtful] = await Promise.all([
-      get(`candidates?of=${data.blob}`).then((answer) => answer.arrayBuffer()),
-      get('edits?after=0').then((answer) => answer.json()),
-      get('doubtful').then((answer) => answer.json()),
+      fetchBytes(`${url}/candidates?of=${data.blob}`), ask(`${url}/edits?after=0`), ask(`${url}/doubtful`),
     ]);
     return new Session(url, data, PointStore.decode(candidates, data.width_px, data.height_px), log, doubtful.ids, handlers);
   }
@@ -82,13 +76,13 @@ export class Session {
 
   /** The network's own map of tumour, as the geometry of a region. Waits for the worker while it is wanted. */
   async findRoi(isWanted) {
-    const ask = async (options) => (await fetch(`${this.url}/roi`, { cache: 'no-store', ...options })).json();
-    let answer = await ask({ method: 'POST' });
+    const url = `${this.url}/roi`;
+    let answer = await ask(url, { method: 'POST' });
     while (answer.state === 'running' && isWanted()) {
       await new Promise((resolve) => setTimeout(resolve, ROI_PAUSE_MS));
-      answer = await ask({});
+      answer = await ask(url);
     }
-    if (answer.state !== 'done' && isWanted()) throw new Error(answer.error ?? answer.detail ?? 'the worker could not do it.');
+    if (answer.state !== 'done' && isWanted()) throw new Error(answer.error ?? 'the worker could not do it.');
     return answer.cells;
   }
 
