@@ -82,6 +82,13 @@ def is_blob_used(session: Session, blob: str) -> bool:
     return session.scalar(select(ImageRow.id).where(ImageRow.blob == blob).limit(1)) is not None
 
 
+def find_same_file(session: Session, image: StoredImage) -> StoredImage | None:
+    """The first image that was taken in from the same file before this one."""
+    same = select(ImageRow).where(ImageRow.sha256 == image.sha256, ImageRow.id < image.id).order_by(ImageRow.id)
+    row = session.scalars(same.limit(1)).first()
+    return _stored(row) if row else None
+
+
 def list_images(session: Session, limit: int) -> list[StoredImage]:
     """Latest first."""
     return [_stored(row) for row in session.scalars(select(ImageRow).order_by(ImageRow.id.desc()).limit(limit))]

@@ -142,7 +142,9 @@ def _check(settings: Settings) -> None:
     for slot in (settings.trainer_slot, settings.worker_slot):
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", slot):
             key = "TRAINER" if slot == settings.trainer_slot else "WORKER"
-            raise NucleusAppError(f"NUCLEUS_{key}_SLOT is {slot!r}: use a name of up to 40 letters, digits, dots, - and _")
+            raise NucleusAppError(
+                f"NUCLEUS_{key}_SLOT is {slot!r}: use a name of up to 40 letters, digits, dots, - and _"
+            )
     if settings.trainer_slot == settings.worker_slot:
         raise NucleusAppError(
             f"NUCLEUS_TRAINER_SLOT and NUCLEUS_WORKER_SLOT are both {settings.trainer_slot!r}: use two names"

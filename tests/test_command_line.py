@@ -265,16 +265,17 @@ def test_nothing_of_an_earlier_run_stays_beside_other_numbers(image: Path, tmp_p
     assert main([*command, "--anyway", "--pdf"]) == 0
     assert sorted(path.name for path in out.iterdir()) == [
         "case-fields.csv",
+        "case-scores.csv",
         "case.json",
         "case.pdf",
         "in.csv",
         "in.json",
     ]
     assert main(command) == 0  # nothing is counted in inverted colours
-    assert sorted(path.name for path in out.iterdir()) == ["case-fields.csv", "case.json", "in.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["case-fields.csv", "case-scores.csv", "case.json", "in.json"]
 
 
-@pytest.mark.parametrize("name", ["field.csv", "case-fields.csv", "case.pdf"])
+@pytest.mark.parametrize("name", ["field.csv", "case-fields.csv", "case-scores.csv", "case.pdf"])
 def test_a_file_of_ones_own_is_not_replaced(
     image: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -345,6 +346,11 @@ def test_each_file_can_be_a_case_of_its_own_and_no_report_holds_a_files_name(
     ]  # and the image's own case.png.json beside it
     assert (tmp_path / "out/case.png.json").exists()
     assert [len(r["fields"]) for r in reports.values()] == [1, 1]
+    with (tmp_path / "out/case-scores.csv").open(newline="", encoding="utf-8") as table:
+        rows = list(csv.DictReader(table))
+    assert [(row["protocol"], row["class"][:5], row["note"][:12]) for row in rows] == 2 * [
+        ("NET hot spot", "NET G", "The interval")
+    ]
     assert reports["Jane Doe-case.json"]["score"]["class_name"].startswith("NET G")
     assert not any("Jane" in json.dumps(r) for r in reports.values())
     assert b"Jane" not in (tmp_path / "out/Jane Doe-case.pdf").read_bytes()

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 REPORT = "-case"
 """A case's files end so, or are called so where there is one case."""
-REPORT_NAME = re.compile(r"(^|-)case(-fields)?$", re.IGNORECASE)
+REPORT_NAME = re.compile(r"(^|-)case(-fields|-scores)?$", re.IGNORECASE)
+SCORES = "case-scores.csv"
+"""The table of all cases of a run."""
 CASE_ENDS = ("-fields.csv", ".pdf")
 """What is written beside the JSON of a case."""
 OF_A_CASE = {"label": "", "target": 500, "well_differentiated": None, "mitoses": None, "shares": None, "names": False}
@@ -123,7 +125,10 @@ def _check_room(options: argparse.Namespace, files: list[Path], stems: list[str]
         raise InvalidCase(f"{labels} holds the labels of an image, which a result would replace: give another --out")
     alone = [name for name in results if options.out / f"{name}.json" not in there]
     ends = {name: (".csv",) if name in stems else CASE_ENDS[: 2 if options.pdf else 1] for name in alone}
-    strangers = [path for name in alone for end in ends[name] if (path := options.out / f"{name}{end}").exists()]
+    made = [options.out / f"{name}{end}" for name in alone for end in ends[name]]
+    if has_case and all(path.stem in stems for path in there):
+        made.append(options.out / SCORES)
+    strangers = [path for path in made if path.exists()]
     others = [path for path, of in there.items() if not _is_result_of(path, of)] + strangers
     if others and not options.overwrite:
         raise InvalidCase(f"{others[0]} is of other images: give another --out, or --overwrite to replace it")
@@ -156,13 +161,14 @@ def _write_cases(
     """Reports of one case, or of one a file, and a table of all; returns how many could not be written. ``lost``: images
     that belong to the case and could not be scored.
     """
+    from nucleus_app.reports.tables import reports_to_cases_csv
     from nucleus_app.services.folders import FolderCase
 
     if options.case_per_file:
         cases = [(f"{stem}{REPORT}", f"Case {n}", [file]) for n, (stem, file) in enumerate(scored, 1)]
     else:
         cases = [(REPORT.lstrip("-"), "Case", [file for _, file in scored])]
-    failed = 0
+    failed, reports = 0, []
     print(f"\n{'case':32} {'index':>8}  {'95 % interval':>15}  {'tumour nuclei':>13}  class")
     for name, label, files in cases:
         labelled = sheet if sheet.label else replace(sheet, label=label)
@@ -171,12 +177,15 @@ def _write_cases(
             report = case.report()
             print(_tabulate(name, report))
             _write_case(case, report, options.out / name, with_pdf=options.pdf)
+            reports.append(report.without_nuclei())
         except Exception as error:  # one report must not cost the others
             failed += 1
             _tell(name, error)
         else:
             for warning in report.warnings:
                 print(f"{name}: {warning}", file=sys.stderr)
+    if reports:
+        (options.out / SCORES).write_text(reports_to_cases_csv(reports), "utf-8")
     if not options.names and not options.case_per_file:
         print("\n" + "\n".join(f"Field {n}: {file.path.name}" for n, (_, file) in enumerate(scored, 1)))
     print()

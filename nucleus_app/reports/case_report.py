@@ -4,7 +4,7 @@ unchanged; that JSON is what a sign-off freezes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from pydantic import TypeAdapter
@@ -136,6 +136,9 @@ class CaseReport:
     signature: Signature | None = None
     positivity_rule: str = POSITIVITY_RULE
     notice: str = RESEARCH_USE_ONLY
+
+    def without_nuclei(self) -> CaseReport:
+        return replace(self, fields=tuple(replace(field, nuclei=()) for field in self.fields))
 
 
 _REPORT = TypeAdapter(CaseReport)

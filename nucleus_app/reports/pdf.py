@@ -157,7 +157,7 @@ def place_on_overview(field: FieldReport, file: str) -> Overview:
 
 def _draw_legend(root: Path, palette: Palette) -> dict[str, Any]:
     looks = [(kind.title, Look(kind)) for kind in NucleusClass]
-    looks.append(("changed by a person", Look(NucleusClass.NEGATIVE, Origin.EDITED.value)))
+    looks.append(("changed or confirmed by a person", Look(NucleusClass.NEGATIVE, Origin.EDITED.value)))
     looks.append(("placed by a person", Look(NucleusClass.NEGATIVE, Origin.PLACED.value)))
     looks.append(("left out, not counted", Look(NucleusClass.NEGATIVE, left_out=True)))
     for n, (_, look) in enumerate(looks):

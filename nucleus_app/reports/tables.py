@@ -83,6 +83,7 @@ CASE_COLUMNS: tuple[Column[CaseReport], ...] = (
     Column("class", lambda r: r.score.class_name or ""),
     Column("class_text", lambda r: r.score.class_text),
     Column("advice", lambda r: r.score.advice or r.score.missing),
+    Column("note", lambda r: r.score.note),
     Column("other_scores", lambda r: "; ".join(f"{s.name} {s.shown} %" for s in r.score.others)),
     Column("hot_spot_minus_average", lambda r: r.score.hot_spot_minus_average),
     Column("between_fields_low_percent", lambda r: r.score.between_fields[0] if r.score.between_fields else None),
@@ -164,6 +165,11 @@ def list_field_rows(report: CaseReport) -> list[FieldRow]:
 def list_nucleus_rows(report: CaseReport) -> list[NucleusRow]:
     """Every nucleus of every field, those left out included; one that lies in two fields is listed in both."""
     return [NucleusRow(n, field, nucleus) for n, field in list_field_rows(report) for nucleus in field.nuclei]
+
+
+def reports_to_cases_csv(reports: Iterable[CaseReport]) -> str:
+    """One row a case. The last column's heading is the research-use line."""
+    return _write_csv(CASE_COLUMNS, reports)
 
 
 def report_to_fields_csv(report: CaseReport) -> str:

@@ -170,7 +170,7 @@ class CaseDesk:
         """The report without nuclei: the frozen one of a signed case, else as it stands."""
         if view.last is not None and view.last.report:
             frozen = view.last.report
-            return self._frozen.get(frozen, lambda: _strip(json_to_report(self._workplace.blobs.get(frozen))))
+            return self._frozen.get(frozen, lambda: json_to_report(self._workplace.blobs.get(frozen)).without_nuclei())
         return self.stand(view)
 
     def stand(self, view: CaseView) -> CaseReport:
@@ -210,7 +210,3 @@ class CaseDesk:
 
         state = (scoring.id, scoring.state, view.rev_of(scoring)) if scoring else None
         return self._fields.get((state, plan, image, number), count)
-
-
-def _strip(report: CaseReport) -> CaseReport:
-    return replace(report, fields=tuple(replace(field, nuclei=()) for field in report.fields))

@@ -17,7 +17,7 @@ from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.geojson import report_to_geojson
 from nucleus_app.reports.marks import PALETTES
 from nucleus_app.reports.pdf import render_pdf
-from nucleus_app.reports.tables import report_to_fields_csv, report_to_nuclei_csv
+from nucleus_app.reports.tables import report_to_fields_csv, report_to_nuclei_csv, reports_to_cases_csv
 from nucleus_app.reports.workbook import cases_to_xlsx, report_to_xlsx
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.workplace import Workplace
@@ -40,11 +40,11 @@ class Download:
 
 
 KINDS = {
-    "report.pdf": PDF, "report.json": JSON, "report.xlsx": EXCEL, "fields.csv": CSV, "nuclei.csv": CSV,
-    "coco.json": JSON,
+    "report.pdf": PDF, "report.json": JSON, "report.xlsx": EXCEL, "case.csv": CSV, "fields.csv": CSV,
+    "nuclei.csv": CSV, "coco.json": JSON,
 }  # fmt: skip
 WRITERS: dict[str, Callable[[CaseReport], str]] = {
-    "fields.csv": report_to_fields_csv, "nuclei.csv": report_to_nuclei_csv, "coco.json": report_to_coco,
+    "case.csv": lambda report: reports_to_cases_csv([report]), "fields.csv": report_to_fields_csv, "nuclei.csv": report_to_nuclei_csv, "coco.json": report_to_coco,
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from db.images import (
     NewImage,
     StoredImage,
     add_image,
+    find_same_file,
     get_image,
     is_blob_used,
     list_images,
@@ -49,6 +50,17 @@ def take_in(workplace: Workplace, path: Path, name: str, case_id: int | None = N
     """
     image = read_image(path, max_megapixels=workplace.settings.max_megapixels)
     return _store(workplace, image, clean_label(name), is_synthetic=False, case_id=case_id)
+
+
+def say_twin(workplace: Workplace, image: StoredImage) -> str:
+    """That an image just taken in was there already in another case; nothing where it was not. Within one case its
+    warnings say so.
+    """
+    with session_scope(workplace.engine) as session:
+        first = find_same_file(session, image)
+    if first is None or first.case_id == image.case_id:
+        return ""
+    return f"the same file is in case {first.case_id} already, as “{first.label}”. It was added all the same; one tissue in two cases counts twice."
 
 
 def take_in_demo(workplace: Workplace) -> StoredImage | None:

@@ -12,7 +12,7 @@ import gradio as gr
 
 from nucleus_app import RESEARCH_USE_ONLY, __version__
 from nucleus_app.errors import NucleusAppError
-from nucleus_app.services.intake import MAX_LABEL, rename, score_at, take_in
+from nucleus_app.services.intake import MAX_LABEL, rename, say_twin, score_at, take_in
 from nucleus_app.services.scored_images import ScoredImage, get_scored_image, list_scored_images
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.ui.viewer.component import create_viewer
@@ -111,6 +111,8 @@ class Handlers:
             try:
                 stored = take_in(self._workplace, path, path.name, case_id=case_id)
                 taken.append(stored.id)
+                if twin := say_twin(self._workplace, stored):
+                    notices.append(_notice("info", f"{path.name}: {twin}"))
                 if into != ALONE:
                     case_id = stored.case_id
             except NucleusAppError as error:

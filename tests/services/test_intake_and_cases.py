@@ -18,7 +18,7 @@ from nucleus_app.domain.oddities import Oddity
 from nucleus_app.errors import InvalidImage, NotFound, StorageFull, UnknownPixelSize
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.services import intake
-from nucleus_app.services.intake import clean_label, rename, score_at, take_in, take_in_demo
+from nucleus_app.services.intake import clean_label, rename, say_twin, score_at, take_in, take_in_demo
 from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.workplace import Workplace
 
@@ -108,6 +108,14 @@ def test_errors_in_logs_do_not_hold_labels(workplace: Workplace, upload: Path) -
     with pytest.raises(OperationalError) as caught:
         rename(workplace, image.id, "Jane Doe 1950")
     assert "Jane" not in str(caught.value)
+
+
+def test_a_file_that_another_case_holds_already_is_told(workplace: Workplace, upload: Path) -> None:
+    first = take_in(workplace, upload, "Liver 1")
+    assert say_twin(workplace, first) == ""
+    assert say_twin(workplace, take_in(workplace, upload, "again", first.case_id)) == ""  # the case itself warns of it
+    said = say_twin(workplace, take_in(workplace, upload, "a.png"))
+    assert f"in case {first.case_id} already, as “Liver 1”" in said
 
 
 def test_pressing_score_twice_is_one_job(workplace: Workplace, upload: Path) -> None:

@@ -81,7 +81,7 @@ def test_a_case_comes_in_every_format_and_a_signed_one_as_the_bytes_that_were_si
     signed = client.post(f"{case}/sign", json={"digest": state["digest"], "reader": "Dr. A"}).json()
     image = state["images"][0]["id"]
     begins = {
-        "report.pdf": b"%PDF-1.7", "report.json": b"{", "report.xlsx": b"PK", "fields.csv": b"field", "nuclei.csv": b"",
+        "report.pdf": b"%PDF-1.7", "report.json": b"{", "report.xlsx": b"PK", "case.csv": b"case,label", "fields.csv": b"field", "nuclei.csv": b"",
         "coco.json": b"{", f"qupath-{image}.geojson": b"{",
     }  # fmt: skip
     for name, start in begins.items():

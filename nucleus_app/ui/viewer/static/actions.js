@@ -17,6 +17,8 @@ export class Actions {
       remove: () => tools.remove(),
       next: () => viewer.walk(1),
       previous: () => viewer.walk(-1),
+      nextField: () => viewer.desk.goNext(1),
+      previousField: () => viewer.desk.goNext(-1),
       enter: () => tools.enter(),
       carry: () => tools.carry(),
       undo: () => viewer.step('undo'),

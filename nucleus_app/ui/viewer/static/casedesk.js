@@ -9,10 +9,12 @@ import { HotSpots } from './hotspots.js';
 import { ProtocolForm } from './protocolform.js';
 import { isSame } from './changes.js';
 import { Learning } from './learning.js';
+import { number } from './numbers.js';
 import { show as showKey } from './keys.js';
-import { HPF_MM2, isUsed, nameOf, planField, putField, roleForNew, squareAt } from './sheet.js';
+import { HPF_MM2, isUsed, nameOf, nucleiAsked, planField, putField, roleForNew } from './sheet.js';
 import { SignOff } from './signoff.js';
 import { SpecimenForm } from './specimen.js';
+import { squareAt, squareHolding } from './squares.js';
 import { QuPathImport } from './qupath.js';
 import { WorkList } from './worklist.js';
 
@@ -42,7 +44,7 @@ export class CaseDesk {
       isField: (spot, image) => Boolean(this.store?.sheet?.fields.some((field) => field.image === image && isSame(field.box, spot.box))),
     });
     this.fields = new FieldCard({
-      onWhole: () => this.add(null), onDrag: () => this.drag(), onSquare: () => this.addSquare(), onFind: () => this.hotSpots.open(),
+      onWhole: () => this.add(null), onDrag: () => this.drag(), onSquare: () => this.addSquare(), onHolding: () => this.addHolding(), onFind: () => this.hotSpots.open(),
     }, this.table.node, this.hotSpots.node);
     this.sign = new SignOff(base, {
       onReader: (name) => viewer.setReader(name), onSign: () => this.store.act('sign', { digest: this.store.state.digest }), onReopen: (reason) => this.reopen(reason),
@@ -238,6 +240,25 @@ export class CaseDesk {
     const box = squareAt(viewer.tools.middle(), HPF_MM2, viewer);
     if (box) this.add(box);
     else this.notice('info', `The image is smaller than a square of ${HPF_MM2} mm²: count all of it.`);
+  }
+
+  /** A square in the middle of what is seen that holds as many tumour nuclei as the protocol asks of a field. */
+  addHolding() {
+    const { viewer, store } = this;
+    if (this.imageToChange() === null) return;
+    const n = nucleiAsked(store.sheet), box = squareHolding(viewer.tools.middle(), n, viewer.points, viewer);
+    if (box) this.add(box);
+    else this.notice('info', `The image holds fewer than ${number(n)} tumour nuclei: count all of it.`);
+  }
+
+  /** The field after or before the one that was gone to last, around the end. */
+  goNext(step) {
+    const { fields = [] } = this.store?.sheet ?? {}, at = fields.findIndex(({ id }) => id === this.went);
+    if (!fields.length) return;
+    const field = fields[at < 0 ? (step > 0 ? 0 : fields.length - 1) : (at + step + fields.length) % fields.length];
+    this.went = field.id;
+    this.go(field);
+    this.viewer.say(nameOf(field, fields.indexOf(field)));
   }
 
   /** Open a field's image and bring its box into view. */

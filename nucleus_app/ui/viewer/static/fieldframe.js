@@ -1,7 +1,8 @@
 // The rectangle of a field while it is dragged: its corners, its size in words, and the box it would be.
 
 import { area } from './numbers.js';
-import { HPF_MM2, squareAt } from './sheet.js';
+import { HPF_MM2 } from './sheet.js';
+import { squareAt } from './squares.js';
 
 const LEAST_PX = 8; // on the screen: less is a slip of the hand
 

@@ -26,6 +26,8 @@ export const ACTIONS = {
   polygon: ['Tool: outline a region', ['P']],
   eraser: ['Tool: erase regions', ['E']],
   field: ['Tool: drag a field of the case', ['D']],
+  nextField: ['Next field of the case', ['J']],
+  previousField: ['Previous field of the case', ['Shift+J']],
   smaller: ['Smaller brush', ['[']],
   larger: ['Larger brush', [']']],
   selectView: ['Select every nucleus in view', ['Ctrl+A']],

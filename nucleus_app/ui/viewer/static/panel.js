@@ -36,7 +36,7 @@ export class Panel {
     this.score = el('section', { class: 'nv-score', 'aria-label': 'Score' }, this.head, desk.protocol.node, this.verdict, desk.protocol.inputs, this.below);
     this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
     this.review = new ReviewPanel(handlers);
-    const key = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
+    const key = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed or confirmed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
     host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.worklist.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
@@ -87,7 +87,7 @@ export class Panel {
     if (below !== this.shownBelow) this.below.replaceChildren(...[listWarnings(warnings), ...(isOne ? [scale, hint] : []), ...(state ? keepOpen(this.below, describeMore(state)) : [])].filter(Boolean));
     this.shownBelow = below;
     this.about.hidden = isOne;
-    if (!isOne) this.about.replaceChildren(el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...[...this.line(data), scale, hint].filter(Boolean));
+    if (!isOne) this.about.replaceChildren(el('h3', {}, state.images.length > 1 ? `Open image: ${data.label}` : 'Whole image'), ...[...this.line(data, state.rule.cutoffs), scale, hint].filter(Boolean));
     this.showLegend(data.counts, isOne || shown.isOfImage);
   }
 
@@ -103,11 +103,11 @@ export class Panel {
   }
 
   /** The open image's own result in one line, where the case's number is the big one. */
-  line(data) {
+  line(data, cutoffs) {
     const { counts, index_percent: index, ci95_percent: interval, waiting } = data;
     if (!counts) return [];
     const of = `${number(counts.positive)} of ${number(counts.positive + counts.negative)}`;
-    return [el('p', { class: 'nv-image-line' }, index === null ? 'no tumour nucleus' : el('strong', {}, `${percent(index)} %`), index === null ? '' : ` · ${interval && !waiting ? `${range(...interval)} %` : '…'} · ${of}`), ...this.changes(data)];
+    return [el('p', { class: 'nv-image-line' }, index === null ? 'no tumour nucleus' : el('strong', {}, `${percent(index, cutoffs)} %`), index === null ? '' : ` · ${interval && !waiting ? `${range(...interval, cutoffs)} %` : '…'} · ${of}`), ...this.changes(data)];
   }
 
   result(data) {

@@ -10,6 +10,7 @@ export const PROTOCOLS = {
 };
 export const CATEGORIES = ['negligible', 'low', 'medium', 'high'];
 export const HPF_MM2 = 0.2; // a high-power field
+const PER_FIELD = 100; // tumour nuclei in each field of a global score
 const FIELD = 'field', HOT_SPOT = 'hot spot';
 
 export const isHotSpot = (protocol) => protocol === 'net hot spot' || protocol === 'breast hot spot';
@@ -26,6 +27,11 @@ export function isUsed({ protocol, fields, shares }, { role }) {
   if (protocol === 'breast weighted') return CATEGORIES.includes(role) && (!shares || shares[role] > 0);
   if (isHotSpot(protocol)) return role === HOT_SPOT || fields.every((field) => field.role !== HOT_SPOT);
   return !isGlobal(protocol) || role !== HOT_SPOT;
+}
+
+/** How many tumour nuclei a field is to hold; null under a protocol that does not say. */
+export function nucleiAsked({ protocol, target }) {
+  return isGlobal(protocol) ? PER_FIELD : isHotSpot(protocol) ? target : null;
 }
 
 /** What a new field stands for: in a global score the first category that still lacks one. allotted: [[role, n], …]. */
@@ -88,12 +94,4 @@ export function beforeAt({ fields }, id, to) {
 /** Sum of the shares; parts of a percent may not be exact in binary. */
 export function sumShares(shares) {
   return Math.round(CATEGORIES.reduce((sum, category) => sum + (shares?.[category] ?? 0), 0) * 1e6) / 1e6;
-}
-
-/** A square of so many mm² around a place, inside an image; null where it does not fit. Corners lie between pixels. */
-export function squareAt({ x, y }, mm2, { mpp, width, height }) {
-  const side = (Math.sqrt(mm2) * 1000) / mpp;
-  if (side > width || side > height) return null;
-  const left = Math.min(Math.max(x - side / 2, -0.5), width - 0.5 - side), top = Math.min(Math.max(y - side / 2, -0.5), height - 0.5 - side);
-  return [left, top, left + side, top + side].map((value) => Math.round(value * 100) / 100);
 }

@@ -5,7 +5,6 @@ import { area, number, percent, plural, range } from './numbers.js';
 import { isGlobal, isUsed } from './sheet.js';
 
 const SHORT = 7; // letters of a class that go into a large badge
-const MIN_TUMOUR_NUCLEI = 100; // fewer give no reliable index (domain/index.py)
 
 /** How an interval was found, as short as the line is: "Wilson score, 95 %" → "Wilson score". */
 const methodOf = ({ method }) => method.replace(/,? ?95 %/, '');
@@ -19,7 +18,7 @@ export function badge(name, isUnsettled = false) {
 export function describeScore(state) {
   const { score, rule: { cutoffs } } = state, { primary } = score;
   if (!primary) return [describeBusy(state), el('p', { class: 'nv-missing' }, score.missing)];
-  const sparse = primary.tumour < MIN_TUMOUR_NUCLEI, unsettled = score.unsettled.length > 0;
+  const { sparse } = score, unsettled = score.unsettled.length > 0;
   return [
     describeBusy(state),
     el('p', { class: `nv-index${sparse ? ' nv-sparse' : ''}` }, el('span', { class: 'nv-value' }, primary.shown), ' %',
@@ -40,13 +39,13 @@ function describeBusy({ images, busy }) {
 }
 
 /** What the network alone counted in the same fields, where that is something else; imports are none of its work. */
-function describeNetwork({ sheet, fields, score: { primary } }) {
+function describeNetwork({ sheet, fields, rule, score: { primary } }) {
   const counted = fields.filter((field) => isUsed(sheet, field) && field.tallies), used = counted.filter(({ network }) => network);
   const imported = counted.filter((field) => field.is_imported).length;
   if (imported) return el('p', { class: 'nv-network' }, imported === counted.length ? 'Imported annotations' : `Imported annotations in ${imported} of ${plural(counted.length, 'field')}`);
   const positive = used.reduce((sum, { network }) => sum + network[0], 0), tumour = used.reduce((sum, { network }) => sum + network[0] + network[1], 0);
   if (positive === primary.positive && tumour === primary.tumour) return null;
-  return el('p', { class: 'nv-network' }, `Network alone: ${number(positive)} of ${number(tumour)}${tumour ? ` (${percent((100 * positive) / tumour)} %)` : ''}`);
+  return el('p', { class: 'nv-network' }, `Network alone: ${number(positive)} of ${number(tumour)}${tumour ? ` (${percent((100 * positive) / tumour, rule.cutoffs)} %)` : ''}`);
 }
 
 function describeProgress({ score: { counted, target }, sheet: { protocol } }) {
