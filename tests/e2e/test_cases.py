@@ -236,35 +236,6 @@ def test_the_best_hot_spot_is_chosen_and_the_heat_map_goes_off(desk: Desk, page:
     expect(page.locator(".nv-hot")).not_to_have_class(re.compile("nv-old"))
 
 
-def test_a_field_is_grown_until_it_holds_what_the_protocol_asks_and_keys_go_from_field_to_field(
-    desk: Desk, page: Page
-) -> None:
-    holding = page.get_by_role("button", name=re.compile("nuclei in view"))
-    expect(holding).to_be_hidden()  # the index alone asks for no number
-    desk.choose_protocol("breast global")
-    expect(holding).to_have_text("100 nuclei in view")
-    page.evaluate(ZOOM, 3)
-    holding.click()
-    desk.shows_primary()
-    state = desk.state()
-    [box] = [field["box"] for field in state["sheet"]["fields"] if field["box"]]
-    left, top, right, bottom = box
-    assert right - left == bottom - top
-    [field] = state["fields"]
-    tallies = field["tallies"]
-    assert 100 <= tallies["positive"] + tallies["negative"] <= 104  # as many as one more pixel brings in
-    inner = [n for n in desk.counted() if n[3] < 2 and left + 1 < n[1] < right - 1 and top + 1 < n[2] < bottom - 1]
-    assert len(inner) < 100
-    page.evaluate("() => document.querySelector('.nv-root').viewer.osd.viewport.goHome(true)")
-    seen = "() => document.querySelector('.nv-root').viewer.view.scale"
-    before = page.evaluate(seen)
-    desk.focus()
-    desk.key("j")
-    page.wait_for_function(
-        "(before) => document.querySelector('.nv-root').viewer.view.scale > 1.2 * before", arg=before
-    )
-
-
 def test_nothing_is_added_while_another_image_is_on_its_way(
     desk: Desk, page: Page, store: Workplace, drawn: LabelledImage
 ) -> None:

@@ -1,0 +1,54 @@
+"""Fields that grow to what a protocol asks, and the way from one to the next."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from playwright.sync_api import Page, expect
+
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.workplace import Workplace
+from tests.e2e.desk import ZOOM, Desk
+from tests.e2e.running import RunningApp
+from tests.e2e.seeding import grade_candidates, seed_case
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def desk(page: Page, app: RunningApp, store: Workplace) -> Desk:
+    """A fresh case of about 340 nuclei."""
+    field = draw_field(FieldRecipe(width_px=420, height_px=420), np.random.default_rng(21))
+    image = seed_case(store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(22)), "Fields")
+    return Desk(page, app, image).open()
+
+
+def test_a_field_is_grown_until_it_holds_what_the_protocol_asks_and_keys_go_from_field_to_field(
+    desk: Desk, page: Page
+) -> None:
+    holding = page.get_by_role("button", name=re.compile("nuclei in view"))
+    expect(holding).to_be_hidden()  # the index alone asks for no number
+    desk.choose_protocol("breast global")
+    expect(holding).to_have_text("100 nuclei in view")
+    page.evaluate(ZOOM, 3)
+    holding.click()
+    desk.shows_primary()
+    state = desk.state()
+    [box] = [field["box"] for field in state["sheet"]["fields"] if field["box"]]
+    left, top, right, bottom = box
+    assert right - left == bottom - top
+    [field] = state["fields"]
+    tallies = field["tallies"]
+    assert 100 <= tallies["positive"] + tallies["negative"] <= 104  # as many as one more pixel brings in
+    inner = [n for n in desk.counted() if n[3] < 2 and left + 1 < n[1] < right - 1 and top + 1 < n[2] < bottom - 1]
+    assert len(inner) < 100
+    page.evaluate("() => document.querySelector('.nv-root').viewer.osd.viewport.goHome(true)")
+    seen = "() => document.querySelector('.nv-root').viewer.view.scale"
+    before = page.evaluate(seen)
+    desk.focus()
+    desk.key("j")
+    page.wait_for_function(
+        "(before) => document.querySelector('.nv-root').viewer.view.scale > 1.2 * before", arg=before
+    )
