@@ -44,8 +44,9 @@ export function roleForNew({ protocol, fields }, allotted) {
 
 /** A field that can be put on a sheet: with a number of its own, and a name where it is a part of an image. */
 export function planField(sheet, { image, role, box }) {
-  const id = sheet.fields.reduce((most, field) => Math.max(most, field.id), 0) + 1;
-  return { id, image, name: box ? nameFor(sheet, role) : '', role, box };
+  const id = sheet.fields.reduce((most, other) => Math.max(most, other.id), 0) + 1, field = { id, image, name: '', role, box };
+  const fields = putField(sheet, field).sheet.fields.filter((other) => other !== field); // without a whole image that gives way to it
+  return box ? { ...field, name: nameFor({ fields }, role) } : field;
 }
 
 /** The sheet with one field more, and the whole image that gave way to it: its nuclei would count twice. */
