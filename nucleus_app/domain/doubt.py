@@ -17,24 +17,29 @@ DOUBTFUL_WITHIN = 0.2
 """A nucleus is doubtful when its probability is no further from one half."""
 DOUBTFUL_RATIOS = (0.75, 1.33)
 """Or, for versions without a confidence, when its proximity over the threshold lies between these."""
+TORN = 0.4
+"""A tumour nucleus is doubtful too when the other tumour class comes within this share of its score (decision 0008)."""
 MOST_DOUBTFUL = 0.45
 """Share of doubtful ones among the tumour nuclei that are shown (decision 0006 has what was measured)."""
 
 
 def find_doubtful(candidates: Nuclei, thresholds: Sequence[float], confidence: Confidence | None) -> NDArray[np.int64]:
-    """Places of the doubtful tumour candidates, hidden ones included, least sure first.
+    """Places of the doubtful tumour candidates, hidden ones included: first those between positive and negative, then those
+    of which it is doubtful whether they are nuclei; of each kind the least sure first.
 
     Non-tumour candidates are none: they have no confidence, and whether they are there moves no index.
     """
     if confidence is not None:
         doubt = np.abs(confidence.of(candidates.scores).astype(np.float64) - 0.5)
-        doubtful = doubt <= DOUBTFUL_WITHIN
+        doubtful, is_faint = doubt <= DOUBTFUL_WITHIN, confidence.of(candidates.scores) < 0.5 - DOUBTFUL_WITHIN
     else:
         ratio = candidates.scores / np.asarray(thresholds, np.float32)[candidates.classes]
         doubt = np.abs(np.log(np.maximum(ratio, 1e-9)))
-        doubtful = (ratio >= DOUBTFUL_RATIOS[0]) & (ratio <= DOUBTFUL_RATIOS[1])
-    found = np.flatnonzero(doubtful & (candidates.classes != NucleusClass.OTHER))
-    return found[np.argsort(doubt[found], kind="stable")].astype(np.int64)
+        doubtful, is_faint = (ratio >= DOUBTFUL_RATIOS[0]) & (ratio <= DOUBTFUL_RATIOS[1]), ratio < DOUBTFUL_RATIOS[0]
+    is_torn = (candidates.rivals >= 255 * TORN) & ~is_faint
+    found = np.flatnonzero((doubtful | is_torn) & (candidates.classes != NucleusClass.OTHER))
+    order = np.where(is_torn, -candidates.rivals.astype(np.float64), doubt)
+    return found[np.argsort(order[found], kind="stable")].astype(np.int64)
 
 
 def is_unsure(nuclei: Nuclei, confidence: Confidence | None) -> bool:

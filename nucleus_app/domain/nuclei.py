@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -51,19 +51,22 @@ class Nuclei:
 
     ``xy`` (N, 2) float32, pixels of the original image, x right, y down, pixel centres at integers;
     ``classes`` (N,) uint8, values of :class:`NucleusClass`; ``scores`` (N,) float32, the network's
-    proximity at the nucleus (1 for a nucleus placed by a person).
+    proximity at the nucleus (1 for a nucleus placed by a person); ``rivals`` (N,) uint8, the proximity of the other tumour
+    class there in 255ths of the score, 0 where nobody noted it and for non-tumour nuclei.
     """
 
     xy: NDArray[np.float32]
     classes: NDArray[np.uint8]
     scores: NDArray[np.float32]
+    rivals: NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
 
     def __post_init__(self) -> None:
         n = len(self.xy)
-        if self.xy.shape != (n, 2) or self.classes.shape != (n,) or self.scores.shape != (n,):
-            raise ValueError(
-                f"shapes {self.xy.shape}, {self.classes.shape}, {self.scores.shape} are not (N, 2), (N,), (N,)"
-            )
+        if not len(self.rivals):
+            object.__setattr__(self, "rivals", np.zeros(n, np.uint8))
+        shapes = [array.shape for array in (self.xy, self.classes, self.scores, self.rivals)]
+        if shapes != [(n, 2), (n,), (n,), (n,)]:
+            raise ValueError(f"shapes {', '.join(map(str, shapes))} are not (N, 2), (N,), (N,), (N,)")
         if n and int(self.classes.max()) >= N_CLASSES:
             raise ValueError(f"class {int(self.classes.max())} is not one of 0..{N_CLASSES - 1}")
 
@@ -88,6 +91,7 @@ class Nuclei:
             np.concatenate([p.xy for p in listed]),
             np.concatenate([p.classes for p in listed]),
             np.concatenate([p.scores for p in listed]),
+            np.concatenate([p.rivals for p in listed]),
         )
 
     def __len__(self) -> int:
@@ -95,7 +99,7 @@ class Nuclei:
 
     def select(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> Nuclei:
         """The nuclei at a boolean mask or at indices, in that order."""
-        return Nuclei(self.xy[chosen], self.classes[chosen], self.scores[chosen])
+        return Nuclei(self.xy[chosen], self.classes[chosen], self.scores[chosen], self.rivals[chosen])
 
     def of_class(self, kind: NucleusClass) -> Nuclei:
         return self.select(self.classes == kind)

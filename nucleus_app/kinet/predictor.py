@@ -86,7 +86,7 @@ class Predictor:
         xy = found.xy + np.array([tile.window_left, tile.window_top], np.float32)
         at = np.floor(xy + 0.5)
         owned = (at[:, 0] >= tile.left) & (at[:, 0] < tile.right) & (at[:, 1] >= tile.top) & (at[:, 1] < tile.bottom)
-        return Nuclei(xy, found.classes, found.scores).select(owned)
+        return replace(found, xy=xy).select(owned)
 
     def join(self, field: Field, parts: list[Nuclei]) -> Nuclei:
         """Nuclei of all tiles in original-image pixels, strongest first; twins across a seam become one, and nuclei

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ class Scaling:
 
     def to_image(self, nuclei: Nuclei) -> Nuclei:
         xy = ((nuclei.xy + 0.5) / (self.x, self.y) - 0.5).astype(np.float32)
-        return Nuclei(xy, nuclei.classes, nuclei.scores)
+        return replace(nuclei, xy=xy)
 
 
 def scale_image(rgb: Rgb, mpp: float, network_mpp: float) -> tuple[Rgb, Scaling]:

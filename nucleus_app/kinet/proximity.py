@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from nucleus_app.domain.nuclei import N_CLASSES, Nuclei
+from nucleus_app.domain.nuclei import N_CLASSES, Nuclei, NucleusClass
 from nucleus_app.kinet.config import KiNetConfig, Thresholds
 
 Maps = NDArray[np.float32]
@@ -58,7 +58,18 @@ def collect_peaks(maps: Maps, peaks: Maps, thresholds: Thresholds) -> Nuclei:
     values = maps[:, ys, xs]
     classes = np.argmax(values / level[:, None], axis=0).astype(np.uint8)
     xy = np.stack([xs + _sub_pixel(maps, level, ys, xs, 1), ys + _sub_pixel(maps, level, ys, xs, 0)], axis=1)
-    return Nuclei(xy.astype(np.float32), classes, values[classes, np.arange(len(ys))])
+    scores = values[classes, np.arange(len(ys))]
+    return Nuclei(xy.astype(np.float32), classes, scores, _find_rivals(values, classes, scores))
+
+
+def _find_rivals(
+    values: NDArray[np.float32], classes: NDArray[np.uint8], scores: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """How near the other tumour class comes, in 255ths of the score: a nucleus between positive and negative has a high one."""
+    other = np.where(classes == NucleusClass.POSITIVE, values[NucleusClass.NEGATIVE], values[NucleusClass.POSITIVE])
+    share = np.where(classes == NucleusClass.OTHER, 0, other / scores)
+    rivals: NDArray[np.uint8] = np.rint(255 * np.clip(share, 0, 1)).astype(np.uint8)
+    return rivals
 
 
 def keep_apart(xy: NDArray[np.float32], min_distance_px: float) -> NDArray[np.bool_]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from nucleus_app.domain.confidence import Confidence
@@ -25,6 +28,14 @@ def review_of(*edits: Edit) -> Review:
 
 def test_the_least_sure_come_first_hidden_ones_included_and_non_tumour_never() -> None:
     assert find_doubtful(CANDIDATES, THRESHOLDS, CONFIDENCE).tolist() == [2, 1, 4]  # equally far ones in their order
+
+
+def test_a_nucleus_between_positive_and_negative_comes_before_all_others() -> None:
+    # 0 and 5 nearly have the other class's proximity, but 5 is hardly a nucleus; 3 is no tumour; 1 is doubtful all the same.
+    torn = replace(CANDIDATES, rivals=np.array([200, 103, 101, 250, 0, 250], np.uint8))
+    assert find_doubtful(torn, THRESHOLDS, CONFIDENCE).tolist() == [0, 1, 2, 4]
+    assert find_doubtful(torn, THRESHOLDS, None).tolist() == [5, 0, 1, 4, 2]  # whose ratio of 0.8 is not as faint
+    assert find_swing(review_of(), find_doubtful(torn, THRESHOLDS, CONFIDENCE)) == Swing(4, 0.0, 100.0)
 
 
 @pytest.mark.parametrize(("doubtful", "sure", "expected"), [(60, 60, True), (50, 70, False), (49, 50, False)])

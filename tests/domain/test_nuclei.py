@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,8 +21,12 @@ nucleus = st.tuples(
 @given(st.lists(nucleus, max_size=50))
 def test_packed_nuclei_come_back_identical(listed: list[tuple[float, float, int, float]]) -> None:
     rows = np.array(listed, np.float64).reshape(-1, 4)
-    nuclei = Nuclei.from_arrays(rows[:, :2], rows[:, 2], rows[:, 3])
-    again = unpack_nuclei(pack_nuclei(nuclei))
+    rivals = np.arange(len(rows), dtype=np.uint8)
+    nuclei = replace(Nuclei.from_arrays(rows[:, :2], rows[:, 2], rows[:, 3]), rivals=rivals)
+    packed = pack_nuclei(nuclei)
+    again = unpack_nuclei(packed)
+    assert np.array_equal(again.rivals, rivals)
+    assert not unpack_nuclei(packed[: len(packed) - len(rows)]).rivals.any()  # as they were packed before 0.5.8
     assert np.array_equal(again.xy, nuclei.xy)
     assert np.array_equal(again.classes, nuclei.classes)
     assert np.array_equal(again.scores, nuclei.scores)

@@ -75,6 +75,15 @@ def test_a_nucleus_takes_the_class_furthest_above_its_threshold() -> None:
     assert decode_maps(maps, Thresholds((0.2, 0.4, 0.4), smoothing_px=0)).classes.tolist() == [0]
 
 
+def test_a_nucleus_between_positive_and_negative_says_so() -> None:
+    maps = np.zeros((3, 60, 60), np.float32)
+    maps[0, 20, 20], maps[1, 20, 20] = 0.5, 0.4
+    maps[1, 40, 20], maps[2, 40, 20] = 0.6, 0.5  # non-tumour is no rival
+    maps[2, 20, 40], maps[0, 20, 40] = 0.7, 0.5  # nor has it one
+    found = decode_maps(maps, Thresholds((0.3, 0.3, 0.3), smoothing_px=0))
+    assert dict(zip(found.classes.tolist(), found.rivals.tolist(), strict=True)) == {0: 204, 1: 0, 2: 0}
+
+
 def test_a_nucleus_with_two_weak_maxima_is_counted_once() -> None:
     y, x = np.mgrid[:40, :40]
     maps = np.zeros((3, 40, 40), np.float32)
