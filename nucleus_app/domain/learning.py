@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
+
+from pydantic import TypeAdapter
 
 from nucleus_app.domain.nuclei import NucleusClass
 
@@ -100,61 +102,15 @@ class Verdict:
     effect: str = ""
 
 
+_VERDICT = TypeAdapter(Verdict)
+
+
 def verdict_to_mapping(verdict: Verdict) -> dict[str, Any]:
     """A verdict as JSON types."""
-    mapping = asdict(verdict)
-    mapping["gallery"] = [list(change) for change in verdict.gallery]
-    for name in ("locked", "regression"):
-        comparison: Comparison | None = getattr(verdict, name)
-        mapping[name] = _comparison_to_mapping(comparison) if comparison else None
-    return mapping | {"state": verdict.state.value, "reasons": list(verdict.reasons)}
+    mapping: dict[str, Any] = _VERDICT.dump_python(verdict, mode="json")
+    return mapping
 
 
 def parse_verdict(mapping: dict[str, Any]) -> Verdict:
-    """The inverse of :func:`verdict_to_mapping`."""
-    return Verdict(
-        RunState(mapping["state"]),
-        mapping["sentence"],
-        tuple(mapping["reasons"]),
-        mapping["cases"],
-        _parse_comparison(mapping["locked"]),
-        _parse_comparison(mapping["regression"]),
-        mapping["lesson_agreement"],
-        tuple(
-            Change(*row[:3], *(None if c is None else NucleusClass(c) for c in row[3:])) for row in mapping["gallery"]
-        ),
-        mapping.get("effect", ""),  # verdicts of before it was kept
-    )
-
-
-def _comparison_to_mapping(comparison: Comparison) -> dict[str, Any]:
-    def pair(difference: Difference | None) -> list[float | None] | None:
-        return None if difference is None else list(difference)
-
-    return {
-        "images": comparison.images,
-        "nuclei": comparison.nuclei,
-        "detection_f1": pair(comparison.detection_f1),
-        "weighted_f1": pair(comparison.weighted_f1),
-        "class_f1": {slug: pair(difference) for slug, difference in comparison.class_f1.items()},
-        "index_error": pair(comparison.index_error),
-        "calibration": pair(comparison.calibration),
-    }
-
-
-def _parse_comparison(mapping: dict[str, Any] | None) -> Comparison | None:
-    if mapping is None:
-        return None
-
-    def pair(values: list[Any] | None) -> Difference | None:
-        return None if values is None else Difference(*values)
-
-    return Comparison(
-        mapping["images"],
-        mapping["nuclei"],
-        Difference(*mapping["detection_f1"]),
-        Difference(*mapping["weighted_f1"]),
-        {slug: Difference(*values) for slug, values in mapping["class_f1"].items()},
-        pair(mapping["index_error"]),
-        pair(mapping["calibration"]),
-    )
+    """The inverse of :func:`verdict_to_mapping`; also of verdicts of before ``effect`` was kept."""
+    return _VERDICT.validate_python(mapping)

@@ -54,6 +54,11 @@ ZOOM = """(f) => { const v = document.querySelector('.nv-root').viewer; const p 
   p.zoomTo(p.getHomeZoom() * f, null, true); v.osd.forceRedraw(); v.draw(); }"""
 
 
+def test_a_tab_keeps_no_connection_open(app: RunningApp) -> None:
+    # A browser has six for a server: with a heartbeat for every tab, the next one waits for ever.
+    assert httpx.get(f"{app.url}config").json()["connect_heartbeat"] is False
+
+
 def test_first_start_shows_a_scored_synthetic_field(page: Page, app: RunningApp) -> None:
     open_page(page, app)
     wait_scored(page)
