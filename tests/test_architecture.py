@@ -16,7 +16,7 @@ OURS = ("nucleus_app", "db", "trainer")
 RULES = {
     "nucleus_app/domain": ({"nucleus_app.domain", "nucleus_app.errors"}, {"torch", "sqlalchemy", "gradio", "pandas"}),
     "nucleus_app/kinet": (
-        {"nucleus_app.kinet", "nucleus_app.domain", "nucleus_app.errors"},
+        {"nucleus_app.kinet", "nucleus_app.domain", "nucleus_app.errors", "nucleus_app.whole_files"},
         {"sqlalchemy", "gradio"},
     ),
     "nucleus_app/imaging": (
@@ -34,6 +34,7 @@ RULES = {
             "nucleus_app.errors",
             "nucleus_app.settings",
             "nucleus_app.caches",
+            "nucleus_app.whole_files",
             "nucleus_app",
             "db",
         },
@@ -57,7 +58,7 @@ RULES = {
         f"trainer/{folder}": (
             {f"trainer.{own}" for own in owns}
             | {"nucleus_app.kinet", "nucleus_app.imaging", "nucleus_app.domain"}
-            | {"nucleus_app.errors", "nucleus_app.caches", "nucleus_app", "db"},
+            | {"nucleus_app.errors", "nucleus_app.caches", "nucleus_app.whole_files", "nucleus_app", "db"},
             {"gradio"},
         )
         for folder, owns in {

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +16,7 @@ from safetensors.numpy import save_file
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.errors import CheckpointError
 from nucleus_app.kinet.config import KiNetConfig, Provenance, ScaleGuess, Thresholds, from_mapping, to_mapping
+from nucleus_app.whole_files import writing_whole
 
 if TYPE_CHECKING:
     from nucleus_app.kinet.network import KiNet
@@ -64,7 +63,7 @@ def save_version(path: Path, network: KiNet, thresholds: Thresholds, provenance:
 
 
 def write_version(path: Path, version: Version) -> None:
-    """Write a version atomically: after a crash there is the old file or the new one, never half of one."""
+    """Write a version, whole or not at all."""
     header = {
         "config": to_mapping(version.config),
         "thresholds": to_mapping(version.thresholds),
@@ -72,19 +71,9 @@ def write_version(path: Path, version: Version) -> None:
         "confidence": to_mapping(version.confidence) if version.confidence else None,
         "scale_guess": to_mapping(version.scale_guess),
     }
-    state = version.state
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    os.close(handle)
-    try:
-        described = json.dumps(header, sort_keys=True)
-        save_file(state, partial, metadata={HEADER_KEY: described, SEAL_KEY: _seal(described, state)})
-        with Path(partial).open("rb") as written:
-            os.fsync(written.fileno())
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
+    described = json.dumps(header, sort_keys=True)
+    with writing_whole(path) as partial:
+        save_file(version.state, partial, metadata={HEADER_KEY: described, SEAL_KEY: _seal(described, version.state)})
 
 
 def state_of(network: KiNet) -> State:

@@ -25,6 +25,7 @@ from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.kinet.proximity import Maps
 from nucleus_app.kinet.quiet_openvino import ov
+from nucleus_app.whole_files import writing_whole
 
 if TYPE_CHECKING:
     from nucleus_app.kinet.network import KiNet
@@ -185,10 +186,7 @@ def _read(path: Path) -> _Packed | None:
 def _write(path: Path, packed: _Packed) -> None:
     """Keep a model, atomically. A folder that cannot be written costs time at the next start, nothing else."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-            save_file(packed._asdict(), Path(folder) / "m", metadata={SEAL_KEY: packed.seal})
-            (Path(folder) / "m").chmod(0o644)
-            (Path(folder) / "m").replace(path)
+        with writing_whole(path) as partial:
+            save_file(packed._asdict(), partial, metadata={SEAL_KEY: packed.seal})
     except (OSError, SafetensorError) as error:  # the latter is also what a full disk gives
         logger.warning("%s could not be kept (%s): the next start converts it again", path.name, error)

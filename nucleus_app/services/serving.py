@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 
 from db.engine import session_scope
 from db.versions import (
@@ -27,6 +24,7 @@ from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
 from nucleus_app.kinet.predictor import Predictor
 from nucleus_app.services.scoring import open_predictor
 from nucleus_app.services.workplace import Workplace
+from nucleus_app.whole_files import writing_whole
 
 KEPT_OPEN = 2
 """The one in service, and one that a scoring or a map of tumour still needs."""
@@ -134,7 +132,8 @@ class Shelf:
         except CheckpointError:
             version = None
         if version is None or version.sha256 != sha256:
-            _write(path, self._workplace.blobs.get(sha256))
+            with writing_whole(path) as partial:
+                partial.write_bytes(self._workplace.blobs.get(sha256))
             version = load_version(path)
         mark_used(folder.glob(f"{version.key}*"))
         return version
@@ -149,17 +148,3 @@ class Shelf:
         if self._base_sha256 is None:
             self._base_sha256 = load_version(find_weights(self._workplace.settings.weights)).sha256
         return self._base_sha256
-
-
-def _write(path: Path, content: bytes) -> None:
-    """A file with that content, or the one before: never half of one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, partial = tempfile.mkstemp(dir=path.parent, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)

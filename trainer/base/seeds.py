@@ -5,7 +5,6 @@ nuclei of many labs, tissues and stains but knows no classes. Its TorchScript fi
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from scipy.ndimage import gaussian_filter, maximum_filter
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.kinet.proximity import keep_apart
 from nucleus_app.kinet.tiling import plan_tiles
+from nucleus_app.whole_files import writing_whole
 
 SEED_CHANNEL = 4
 CORE_PX, HALO_PX, STRIDE = 512, 64, 32
@@ -51,10 +51,12 @@ class SeedFinder:
         digest = hashlib.sha256(np.ascontiguousarray(rgb).data).hexdigest()[:24]
         kept = self._cache / f"{digest}.npz"
         if not kept.is_file():
-            self._cache.mkdir(parents=True, exist_ok=True)
-            partial = kept.with_suffix(f".{os.getpid()}.npz")  # another training may look at the same image
-            np.savez_compressed(partial, seeds=self._compute(rgb).astype(np.float16))
-            partial.replace(kept)
+            made = self._compute(rgb).astype(np.float16)
+            with (
+                writing_whole(kept) as partial,
+                partial.open("wb") as file,
+            ):  # another training may look at the same image
+                np.savez_compressed(file, seeds=made)
         seeds: NDArray[np.float32] = np.load(kept)["seeds"].astype(np.float32)
         return seeds
 

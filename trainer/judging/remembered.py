@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.packing import pack_nuclei, unpack_nuclei
 from nucleus_app.kinet.checkpoint import Version
 from nucleus_app.kinet.preprocess import Rgb
+from nucleus_app.whole_files import writing_whole
 
 
 class Finder(Protocol):
@@ -78,11 +78,5 @@ class Remembered:
 
 def keep_file(path: Path, content: bytes) -> None:
     """Write a file that others can do without: whole, or not at all."""
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError), writing_whole(path) as partial:
         partial.write_bytes(content)
-        partial.replace(path)
-    except OSError:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from nucleus_app.kinet.config import KiNetConfig, Provenance, Thresholds
 from nucleus_app.kinet.evaluation import Evaluation, evaluate, radius_in_um
 from nucleus_app.kinet.network import KiNet
 from nucleus_app.kinet.predictor import Predictor
+from nucleus_app.whole_files import writing_whole
 from trainer.learning.augment import Batch, draw_batch
 from trainer.learning.calibrate import calibrate_thresholds
 from trainer.learning.dataset import TrainingImage
@@ -248,12 +248,8 @@ def summarise(result: Evaluation) -> dict[str, Any]:
 
 
 def save_state(state: dict[str, Any], path: Path) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    with writing_whole(path) as partial:
+        torch.save(state, partial)
 
 
 def _progress(run: Run, losses: list[dict[str, float]]) -> dict[str, Any]:
