@@ -70,7 +70,7 @@ RULES = {
     },
     "trainer": (
         {"trainer", "nucleus_app.kinet", "nucleus_app.imaging", "nucleus_app.domain", "nucleus_app.errors", "db"}
-        | {"nucleus_app.settings", "nucleus_app.caches", "nucleus_app.log", "nucleus_app"},
+        | {"nucleus_app.settings", "nucleus_app.caches", "nucleus_app.whole_files", "nucleus_app.log", "nucleus_app"},
         {"gradio"},
     ),
 }
