@@ -45,15 +45,6 @@ class StoredRun:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """Something that happened in a run, as JSON types."""
-
-    id: int
-    at: datetime
-    event: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
 class StoredTrainer:
     """What a trainer said last of itself, and when."""
 
@@ -174,10 +165,9 @@ def add_event(session: Session, run_id: int, event: dict[str, Any], now: datetim
     session.flush()
 
 
-def list_events(session: Session, run_id: int, after: int = 0) -> list[StoredEvent]:
-    """What happened in a run, in order, since the event ``after``."""
-    rows = select(RunEventRow).where(RunEventRow.run_id == run_id, RunEventRow.id > after).order_by(RunEventRow.id)
-    return [StoredEvent(row.id, row.at, row.event) for row in session.scalars(rows)]
+def list_events(session: Session, run_id: int) -> list[dict[str, Any]]:
+    """What happened in a run, in order, as JSON types."""
+    return list(session.scalars(select(RunEventRow.event).where(RunEventRow.run_id == run_id).order_by(RunEventRow.id)))
 
 
 def note_trainer(session: Session, slot: str, doing: str, now: datetime) -> None:

@@ -162,7 +162,7 @@ class Post:
     def _count_recoveries(self, run: StoredRun) -> int:
         """How often it was taken up since it last got further than ever before, or was stopped by somebody."""
         with session_scope(self._bench.engine) as session:
-            events = [stored.event for stored in list_events(session, run.id)]
+            events = list_events(session, run.id)
         count, furthest = 0, 0
         for event in events:
             step = event.get("step", 0) if event.get("event") == "progress" else 0
@@ -240,7 +240,7 @@ class Lookout:
     def _was_left_paused(self) -> bool:
         """Whether a trainer before was stopped, or fell, while this run was paused."""
         with session_scope(self._bench.engine) as session:
-            kinds = [stored.event.get("event") for stored in list_events(session, self._run_id)]
+            kinds = [event.get("event") for event in list_events(session, self._run_id)]
         return next((kind == "paused" for kind in reversed(kinds) if kind in ("paused", "resumed")), False)
 
 

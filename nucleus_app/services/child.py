@@ -32,11 +32,6 @@ class Child:
         self._keeper.start()
 
     @property
-    def process_id(self) -> int | None:
-        """Of the process that was started last."""
-        return self._process.pid if self._process else None
-
-    @property
     def is_failing(self) -> bool:
         """True when it ended twice in a row without having run for a while."""
         return self._failures > 1

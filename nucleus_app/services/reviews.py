@@ -160,7 +160,7 @@ class ReviewDesk:
             return read(slot.get(session, lambda: get_scoring(session, scoring_id)))
 
     def list_doubtful(self, scoring_id: int) -> list[int]:
-        """Candidates that the network is least sure of, least sure first."""
+        """Candidates that the network is least sure of, in the order of :func:`find_doubtful`."""
         doubtful: list[int] = self.look(scoring_id, lambda opened: opened.doubtful.tolist())
         return doubtful
 

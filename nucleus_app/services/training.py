@@ -108,7 +108,7 @@ class TrainingDesk:
         """One run with its events and its verdict. Raises NotFound."""
         with session_scope(self._workplace.engine) as session:
             run = get_run(session, run_id)
-            events = [logged.event for logged in list_events(session, run_id)]
+            events = list_events(session, run_id)
         return {
             **_line(run),
             **_run_to_mapping(run, events),
@@ -170,7 +170,7 @@ class TrainingDesk:
         return _Look(
             runs,
             open_run,
-            [logged.event for logged in list_events(session, open_run.id)] if open_run else [],
+            list_events(session, open_run.id) if open_run else [],
             list_trainers(session),
             versions,
             made_by,

@@ -321,22 +321,24 @@ def test_tiles_of_before_an_upgrade_that_cut_images_otherwise_never_make_a_resul
         scorer.find_in_tile(scoring_id, 0)
 
 
-def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops() -> None:
-    child = Child("worker", (sys.executable, "-c", "import sys; sys.stdin.read()"))
+def test_the_keeper_starts_a_dead_worker_again_and_takes_it_along_when_it_stops(tmp_path: Path) -> None:
+    told = "import os, sys; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n'); sys.stdin.read()"
+    child = Child("worker", (sys.executable, "-c", told, str(tmp_path / "ids")))
     try:
-        first = wait_for_process(child, None)
+        first = wait_for_process(tmp_path / "ids", 1)
         os.kill(first, signal.SIGKILL)
-        second = wait_for_process(child, first)
+        second = wait_for_process(tmp_path / "ids", 2)
     finally:
         child.stop()
     with pytest.raises(ProcessLookupError):
         os.kill(second, 0)
 
 
-def wait_for_process(child: Child, other_than: int | None) -> int:
+def wait_for_process(ids: Path, n: int) -> int:
+    """The id of the n-th process that was started."""
     end = time.monotonic() + 20
     while time.monotonic() < end:
-        if child.process_id not in (None, other_than):
-            return child.process_id
+        if ids.exists() and ids.read_text().count("\n") == n:
+            return int(ids.read_text().split()[-1])
         time.sleep(0.02)
     raise AssertionError("no worker was started")

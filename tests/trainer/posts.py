@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from db.engine import create_store, session_scope
-from db.runs import StoredEvent, StoredRun, get_run, list_events, request_run
+from db.runs import StoredRun, get_run, list_events, request_run
 from nucleus_app.domain.learning import RunState, Trigger, Verdict
 from nucleus_app.kinet.checkpoint import Version, load_version, write_version
 from nucleus_app.kinet.config import Provenance
@@ -58,8 +58,7 @@ def run_of(workplace: Workplace, run_id: int = 1) -> StoredRun:
 
 def events_of(workplace: Workplace, run_id: int = 1) -> list[dict[str, Any]]:
     with session_scope(workplace.engine) as session:
-        events: list[StoredEvent] = list_events(session, run_id)
-    return [stored.event for stored in events]
+        return list_events(session, run_id)
 
 
 def watch_once(bench: Bench, stop: threading.Event | None = None) -> None:

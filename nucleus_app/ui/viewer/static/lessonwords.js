@@ -61,5 +61,5 @@ export function isPaused(training, events) {
 export function describeOutdated({ version, state, refused }, inService) {
   if (!version || !inService || state !== 'done' || refused || version.sha256 === inService.sha256 || version.name === 'QuPath import') return '';
   const [old, now] = version.name === inService.name ? [`another ${version.name} (${version.sha256.slice(0, 8)})`, `${inService.name} (${inService.sha256.slice(0, 8)})`] : [version.name, inService.name];
-  return `Scored by ${old}; ${now} is in service. Score again to use it: your corrections are carried over.`;
+  return `Scored by ${old}; ${now} is in service. Score again to use it: your corrections are carried over. Check a new version on cases that you know before you rely on it.`;
 }
