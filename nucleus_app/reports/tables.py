@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.domain.nuclei import NucleusClass
@@ -25,6 +27,17 @@ class Column(NamedTuple, Generic[Row]):
 class FieldRow(NamedTuple):
     n: int
     field: FieldReport
+
+
+class EditRow(NamedTuple):
+    """A correction as it was made. ``op`` and ``was``: the edit and what it changed, as JSON types (decision 0008)."""
+
+    image: str
+    number: int
+    at: datetime
+    reader: str
+    op: dict[str, Any]
+    was: Any
 
 
 class NucleusRow(NamedTuple):
@@ -157,6 +170,16 @@ NUCLEUS_COLUMNS: tuple[Column[NucleusRow], ...] = (
     Column("left_out", lambda r: int(r.nucleus.left_out)),
 )
 
+EDIT_COLUMNS: tuple[Column[EditRow], ...] = (
+    Column("image", lambda r: r.image),
+    Column("edit", lambda r: r.number),
+    Column("at", lambda r: r.at.isoformat(timespec="seconds")),
+    Column("reader", lambda r: r.reader),
+    Column("operation", lambda r: str(r.op["op"])),
+    Column("what", lambda r: json.dumps({k: v for k, v in r.op.items() if k != "op"}, ensure_ascii=False)),
+    Column("before", lambda r: "" if r.was is None else json.dumps(r.was)),
+)
+
 
 def list_field_rows(report: CaseReport) -> list[FieldRow]:
     return [FieldRow(n, field) for n, field in enumerate(report.fields, 1)]
@@ -175,6 +198,11 @@ def reports_to_cases_csv(reports: Iterable[CaseReport]) -> str:
 def report_to_fields_csv(report: CaseReport) -> str:
     """One row a field. The last column's heading is the research-use line."""
     return _write_csv(FIELD_COLUMNS, list_field_rows(report))
+
+
+def edits_to_csv(rows: Iterable[EditRow]) -> str:
+    """One row a correction, in the order in which they were made. The last heading is the research-use line."""
+    return _write_csv(EDIT_COLUMNS, rows)
 
 
 def report_to_nuclei_csv(report: CaseReport) -> str:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from db.edits import list_edits
 from db.engine import session_scope
 from db.images import list_case_ids
 from nucleus_app.errors import InvalidCase, NotFound
@@ -17,7 +18,13 @@ from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.geojson import report_to_geojson
 from nucleus_app.reports.marks import PALETTES
 from nucleus_app.reports.pdf import render_pdf
-from nucleus_app.reports.tables import report_to_fields_csv, report_to_nuclei_csv, reports_to_cases_csv
+from nucleus_app.reports.tables import (
+    EditRow,
+    edits_to_csv,
+    report_to_fields_csv,
+    report_to_nuclei_csv,
+    reports_to_cases_csv,
+)
 from nucleus_app.reports.workbook import cases_to_xlsx, report_to_xlsx
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.workplace import Workplace
@@ -41,7 +48,7 @@ class Download:
 
 KINDS = {
     "report.pdf": PDF, "report.json": JSON, "report.xlsx": EXCEL, "case.csv": CSV, "fields.csv": CSV,
-    "nuclei.csv": CSV, "coco.json": JSON,
+    "nuclei.csv": CSV, "edits.csv": CSV, "coco.json": JSON,
 }  # fmt: skip
 WRITERS: dict[str, Callable[[CaseReport], str]] = {
     "case.csv": lambda report: reports_to_cases_csv([report]), "fields.csv": report_to_fields_csv, "nuclei.csv": report_to_nuclei_csv, "coco.json": report_to_coco,
@@ -67,6 +74,8 @@ class CaseWriter:
     def _make(self, case_id: int, kind: str, palette: str) -> bytes:
         if kind == "report.json":
             return self._desk.freeze(case_id)
+        if kind == "edits.csv":
+            return edits_to_csv(self._list_edits(case_id)).encode()
         report, signed = self._desk.report(case_id)
         if kind == "report.xlsx":
             return report_to_xlsx(report)
@@ -76,6 +85,16 @@ class CaseWriter:
             raise InvalidCase(f"There is no palette {palette[:40]}: use one of {', '.join(PALETTES)}.")
         with self._pdf:
             return render_pdf(report, self._read_pixels, palette, signed)
+
+    def _list_edits(self, case_id: int) -> list[EditRow]:
+        """Of the latest scoring of each image, which begins with what was carried over from earlier ones."""
+        view = self._desk.view(case_id)
+        scorings = [(f"Image {n}", view.scorings.get(image.id)) for n, image in enumerate(view.images, 1)]
+        with session_scope(self._workplace.engine) as session:
+            return [
+                EditRow(name, edit.rev, edit.at, edit.reader, edit.op, edit.was)
+                for name, scoring in scorings if scoring for edit in list_edits(session, scoring.id, 0)
+            ]  # fmt: skip
 
     def _read_pixels(self, blob: str) -> Rgb:
         return decode_png(self._workplace.blobs.get(blob))

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import csv
 import hashlib
-from io import BytesIO
+import json
+from datetime import datetime
+from io import BytesIO, StringIO
 from zipfile import ZipFile
 
 import pytest
@@ -12,7 +15,7 @@ from nucleus_app.services.downloads import write_cases
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
-from tests.services.reviewing import add_scoring
+from tests.services.reviewing import add_scoring, body, reclass
 
 
 @pytest.fixture
@@ -82,7 +85,7 @@ def test_a_case_comes_in_every_format_and_a_signed_one_as_the_bytes_that_were_si
     image = state["images"][0]["id"]
     begins = {
         "report.pdf": b"%PDF-1.7", "report.json": b"{", "report.xlsx": b"PK", "case.csv": b"case,label", "fields.csv": b"field", "nuclei.csv": b"",
-        "coco.json": b"{", f"qupath-{image}.geojson": b"{",
+        "edits.csv": b"image,edit", "coco.json": b"{", f"qupath-{image}.geojson": b"{",
     }  # fmt: skip
     for name, start in begins.items():
         answer = client.get(f"{case}/{name}")
@@ -95,6 +98,19 @@ def test_a_case_comes_in_every_format_and_a_signed_one_as_the_bytes_that_were_si
     assert client.get(f"{case}/report.exe").status_code == 404
     assert client.get(f"{case}/qupath-99.geojson").status_code == 404
     assert client.get(f"{case}/report.pdf?palette=pink").status_code == 422
+
+
+def test_the_log_of_corrections_says_who_changed_what_and_when(
+    client: TestClient, case: str, workplace: Workplace
+) -> None:
+    scoring = get_scored_image(workplace, client.get(case).json()["images"][0]["id"]).scoring
+    ReviewDesk(workplace).take_edits(scoring.id, body(reclass(0, c=1), {"op": "add", "x": 5, "y": 6, "c": 0}))
+    rows = list(csv.DictReader(StringIO(client.get(f"{case}/edits.csv").text)))
+    assert [(row["image"], row["edit"], row["reader"], row["operation"], row["before"]) for row in rows] == [
+        ("Image 1", "1", "Dr. A", "class", "[0]"), ("Image 1", "2", "Dr. A", "add", ""),
+    ]  # fmt: skip
+    assert json.loads(rows[1]["what"]) == {"x": 5, "y": 6, "c": 0}
+    assert datetime.fromisoformat(rows[0]["at"]).tzinfo is not None
 
 
 def test_a_case_that_there_is_not_says_so(client: TestClient) -> None:

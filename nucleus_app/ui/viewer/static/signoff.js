@@ -111,7 +111,7 @@ export class SignOff {
     this.filed = files;
     const link = (name, text, title) => el('a', { href: `${this.base}nucleus/api/cases/${id}/${name}`, download: true, title }, text);
     this.rest.replaceChildren(
-      link('case.csv', 'CSV of the case'), link('fields.csv', 'CSV of fields'), link('nuclei.csv', 'CSV of nuclei'), link('coco.json', 'COCO'),
+      link('case.csv', 'CSV of the case'), link('fields.csv', 'CSV of fields'), link('nuclei.csv', 'CSV of nuclei'), link('edits.csv', 'CSV of corrections', 'Who changed what, and when'), link('coco.json', 'COCO'),
       ...(image === null ? [] : [link(`qupath-${image}.geojson`, 'GeoJSON for QuPath', 'The open image: one object per nucleus'), link(`qupath-${image}.geojson?multipoint=1`, 'GeoJSON, one object per class', 'The open image: a multipoint for each class, which large images need')]));
     this.files.replaceChildren(link(`report.pdf?palette=${palette}`, 'PDF report'), link('report.xlsx', 'XLSX'), link('report.json', 'JSON'), this.more);
   }
