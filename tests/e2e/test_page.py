@@ -278,14 +278,16 @@ def test_what_is_no_ki67_field_is_not_counted_until_the_reader_insists(
     expect(page.locator(".nv-warnings")).to_contain_text("ground is dark")
 
 
-def test_a_worker_that_cannot_start_is_told_on_the_page(page: Page, tmp_path: Path) -> None:
+def test_a_worker_that_cannot_start_is_told_on_the_page(page: Page, field: LabelledImage, tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"no weights")
     app = RunningApp(tmp_path / "data", free_port(), {"NUCLEUS_WEIGHTS": str(tmp_path / "broken.safetensors")})
     app.start()
     try:
         page.goto(app.url)
         expect(page.locator(".nv-root")).to_have_attribute("data-connected", "no-worker")
-        expect(page.locator(".nv-state")).to_contain_text("Waiting for the scoring worker")
+        expect(page.locator(".nv-state")).to_have_text("Waiting for the scoring worker…")
+        upload(page, save(field.rgb, tmp_path / "later.png", dpi=(50_800, 50_800)))
+        expect(page.locator(".nv-state")).to_have_text("Waiting for the scoring worker… 1 image comes first.")
     finally:
         app.stop()
 

@@ -2,7 +2,7 @@
 // Every text from outside goes in by textContent.
 
 import { button, el } from './element.js';
-import { number, percent, range } from './numbers.js';
+import { number, percent, plural, range } from './numbers.js';
 import { PALETTES, TITLES, drawMark } from './palettes.js';
 import { CLASSES } from './points.js';
 import { ReviewPanel } from './reviewpanel.js';
@@ -15,9 +15,9 @@ const RESEARCH_USE_ONLY = 'For research use only. Not for use in diagnostic proc
 
 /** What is going on with a case, in one sentence, and how far it is (0..1, or null). */
 export function describeState(caseData) {
-  const { state, tiles_done: done, tiles_total: total, seconds_left: left } = caseData;
+  const { state, ahead, tiles_done: done, tiles_total: total, seconds_left: left } = caseData;
   if (state === 'needs pixel size') return ['The file states no pixel size. Give µm/px on the left and press Score.', null];
-  if (state === 'queued') return ['Waiting for the scoring worker…', 0];
+  if (state === 'queued') return [`Waiting for the scoring worker…${ahead ? ` ${plural(ahead, 'image comes', 'images come')} first.` : ''}`, 0];
   if (state === 'failed') return [caseData.error || 'Scoring failed.', null];
   if (state !== 'running') return ['', null];
   const time = left === null ? '' : `, about ${left < 1.5 ? 1 : Math.round(left)} s left`;

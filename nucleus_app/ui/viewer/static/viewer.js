@@ -189,7 +189,7 @@ class Viewer {
       // The list holds the latest cases only; an older one may be open through its address.
       const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await ask(`${this.base}nucleus/api/images/${this.openId}`) : null);
       if (turn !== this.turn) return;
-      if (data) await this.showCase(data);
+      if (data) await this.showCase({ ...data, ahead: list.filter((c) => BUSY.includes(c.state) && c.scoring < data.scoring).length });
       this.desk.onLists(list, cases);
       this.tiles.again();
       if (list.some((c) => BUSY.includes(c.state))) wait = BUSY_MS;
