@@ -83,9 +83,11 @@ def is_blob_used(session: Session, blob: str) -> bool:
 
 
 def find_same_file(session: Session, image: StoredImage) -> StoredImage | None:
-    """The first image that was taken in from the same file before this one."""
-    same = select(ImageRow).where(ImageRow.sha256 == image.sha256, ImageRow.id < image.id).order_by(ImageRow.id)
-    row = session.scalars(same.limit(1)).first()
+    """The first image of another case that was taken in from the same file before this one."""
+    same = select(ImageRow).where(
+        ImageRow.sha256 == image.sha256, ImageRow.id < image.id, ImageRow.case_id != image.case_id
+    )
+    row = session.scalars(same.order_by(ImageRow.id).limit(1)).first()
     return _stored(row) if row else None
 
 

@@ -184,6 +184,11 @@ def count_open_scorings(session: Session) -> int:
     return session.scalar(select(func.count()).where(is_open)) or 0
 
 
+def list_scoring_ids(session: Session, image_id: int) -> list[int]:
+    """All scorings of an image, imports among them, in the order in which they were asked for."""
+    return list(session.scalars(select(ScoringRow.id).where(ScoringRow.image_id == image_id).order_by(ScoringRow.id)))
+
+
 def list_latest_scorings(session: Session, image_ids: list[int]) -> dict[int, StoredScoring]:
     """The latest scoring of each of the given images that has one."""
     return {row.image_id: _stored(session, row) for row in session.scalars(_latest_of(image_ids))}

@@ -361,7 +361,7 @@ def test_each_file_can_be_a_case_of_its_own_and_no_report_holds_a_files_name(
     ("wrong", "says"),
     [
         (["--protocol", "guess"], "guess"),
-        (["--shares", "1,2,3,4"], "10"),
+        (["--shares", "1,2,3,4"], "sums to 10,"),
         (["--shares", "a"], "four"),
         (["--target", "7", "--pdf"], "target"),
     ],

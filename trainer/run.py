@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,10 +87,8 @@ class Bench:
         """What a run keeps on this machine while it is open."""
         return self.settings.training_dir / f"run-{run_id}"
 
-    @contextmanager
-    def writing(self) -> Iterator[Session]:
-        with session_scope(self.engine, write=True) as session:
-            yield session
+    def writing(self) -> AbstractContextManager[Session]:
+        return session_scope(self.engine, write=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ REPORT = "-case"
 """A case's files end so, or are called so where there is one case."""
 REPORT_NAME = re.compile(r"(^|-)case(-fields|-scores)?$", re.IGNORECASE)
 SCORES = "case-scores.csv"
-"""The table of all cases of a run."""
+"""The table of the cases of this run, in the place of that of an earlier one."""
 CASE_ENDS = ("-fields.csv", ".pdf")
 """What is written beside the JSON of a case."""
 OF_A_CASE = {"label": "", "target": 500, "well_differentiated": None, "mitoses": None, "shares": None, "names": False}
@@ -126,9 +126,10 @@ def _check_room(options: argparse.Namespace, files: list[Path], stems: list[str]
     alone = [name for name in results if options.out / f"{name}.json" not in there]
     ends = {name: (".csv",) if name in stems else CASE_ENDS[: 2 if options.pdf else 1] for name in alone}
     made = [options.out / f"{name}{end}" for name in alone for end in ends[name]]
-    if has_case and all(path.stem in stems for path in there):
-        made.append(options.out / SCORES)
     strangers = [path for path in made if path.exists()]
+    table = options.out / SCORES
+    if has_case and table.exists() and RESEARCH_USE_ONLY not in table.read_text("utf-8", "replace"):
+        strangers.append(table)
     others = [path for path, of in there.items() if not _is_result_of(path, of)] + strangers
     if others and not options.overwrite:
         raise InvalidCase(f"{others[0]} is of other images: give another --out, or --overwrite to replace it")
@@ -185,7 +186,11 @@ def _write_cases(
             for warning in report.warnings:
                 print(f"{name}: {warning}", file=sys.stderr)
     if reports:
-        (options.out / SCORES).write_text(reports_to_cases_csv(reports), "utf-8")
+        try:
+            (options.out / SCORES).write_text(reports_to_cases_csv(reports), "utf-8")
+        except OSError as error:
+            failed += 1
+            _tell(SCORES, error)
     if not options.names and not options.case_per_file:
         print("\n" + "\n".join(f"Field {n}: {file.path.name}" for n, (_, file) in enumerate(scored, 1)))
     print()

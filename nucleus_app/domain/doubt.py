@@ -30,8 +30,9 @@ def find_doubtful(candidates: Nuclei, thresholds: Sequence[float], confidence: C
     Non-tumour candidates are none: they have no confidence, and whether they are there moves no index.
     """
     if confidence is not None:
-        doubt = np.abs(confidence.of(candidates.scores).astype(np.float64) - 0.5)
-        doubtful, is_faint = doubt <= DOUBTFUL_WITHIN, confidence.of(candidates.scores) < 0.5 - DOUBTFUL_WITHIN
+        surplus = confidence.of(candidates.scores).astype(np.float64) - 0.5
+        doubt = np.abs(surplus)
+        doubtful, is_faint = doubt <= DOUBTFUL_WITHIN, surplus < -DOUBTFUL_WITHIN
     else:
         ratio = candidates.scores / np.asarray(thresholds, np.float32)[candidates.classes]
         doubt = np.abs(np.log(np.maximum(ratio, 1e-9)))

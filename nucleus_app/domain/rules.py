@@ -19,7 +19,7 @@ FIELDS = 4
 DIFFERENCE_FOR_THREE_TO_ONE = 25.0
 
 GRADES = ("G1", "G2", "G3")
-LUNG = ("lung", "pulmo", "bronch")
+LUNG, METASTASIS = ("lung", "pulmo", "bronch"), "metasta"
 NO_GRADE_OF_LUNG = "The tumour type names the lung, whose neuroendocrine tumours are not graded by Ki67: the number is reported, no grade."
 
 
@@ -136,7 +136,8 @@ def list_deciding_cutoffs(sheet: CaseSheet) -> tuple[float, ...]:
 
 
 def _is_of_lung(sheet: CaseSheet) -> bool:
-    return any(word in sheet.tumour_type.lower() for word in LUNG)
+    tumour = sheet.tumour_type.lower()
+    return any(word in tumour for word in LUNG) and METASTASIS not in tumour
 
 
 def _grade(sheet: CaseSheet, by_ki67: int) -> tuple[str | None, str]:

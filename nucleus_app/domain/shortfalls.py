@@ -78,20 +78,22 @@ def _check_allocation(sheet: CaseSheet, fields: Sequence[CountedField]) -> Itera
     if not sheet.shares.is_whole:
         yield f"The shares of the categories sum to {sheet.shares.total:g} %, not to 100 %."
         return
-    for category, n in allocate_fields(sheet.shares).items():
-        have = sum(f.role is category and bool(f.counts and f.counts.tumour) for f in fields)
-        counted = f"{have} of {n} {category.value} field{'s' if n > 1 else ''} counted"
+    allotted = allocate_fields(sheet.shares)
+    counted = {c: sum(f.role is c and bool(f.counts and f.counts.tumour) for f in fields) for c in allotted}
+    for category, n in allotted.items():
+        have, of_all = counted[category], sum(counted.values())
+        said = f"{have} of {n} {category.value} field{'s' if n > 1 else ''} counted"
         if have < n:
-            yield f"{counted}."
-        elif have > n and sheet.protocol is Protocol.BREAST_GLOBAL:
-            yield f"{counted}: more than its share of the tumour asks for, so it weighs more in the score."
+            yield f"{said}."
+        elif sheet.protocol is Protocol.BREAST_GLOBAL and have > n and have * sum(allotted.values()) > n * of_all:
+            yield f"{said}: more than its share of the tumour asks for, so it weighs more in the score."
     none = [
         f"{f.name} has no category: it counts in the unweighted score only." for f in fields if f.role is Role.FIELD
     ]
     yield from shorten(none, "fields without a category")
     absent = [f for f in fields if f.role in CATEGORIES and not sheet.shares.of(f.role)]
-    said = [f"{f.name} is {f.role.value}, a category without a share of the tumour." for f in absent]
-    yield from shorten(said, "fields of a category without a share")
+    strays = [f"{f.name} is {f.role.value}, a category without a share of the tumour." for f in absent]
+    yield from shorten(strays, "fields of a category without a share")
 
 
 def _check_hot_spots(sheet: CaseSheet, used: Sequence[CountedField]) -> Iterable[str]:

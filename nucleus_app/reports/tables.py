@@ -18,6 +18,9 @@ Row = TypeVar("Row")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 """A cell that begins so is a formula to a spreadsheet, the wide ones too in East Asian settings."""
 
+LONGEST_LIST = 1000
+"""A cell of a spreadsheet holds 32,767 characters."""
+
 
 class Column(NamedTuple, Generic[Row]):
     title: str
@@ -30,12 +33,17 @@ class FieldRow(NamedTuple):
 
 
 class EditRow(NamedTuple):
-    """A correction as it was made. ``op`` and ``was``: the edit and what it changed, as JSON types (decision 0008)."""
+    """A correction. ``key`` names it, as others name it that undo it, or the nucleus it placed; ``op`` and ``was``: the edit
+    and what it changed, as JSON types (decision 0008). ``is_carried``: taken over from an earlier scoring at that time.
+    """
 
     image: str
+    scoring: int
     number: int
+    key: str
     at: datetime
     reader: str
+    is_carried: bool
     op: dict[str, Any]
     was: Any
 
@@ -172,12 +180,15 @@ NUCLEUS_COLUMNS: tuple[Column[NucleusRow], ...] = (
 
 EDIT_COLUMNS: tuple[Column[EditRow], ...] = (
     Column("image", lambda r: r.image),
+    Column("scoring", lambda r: r.scoring),
     Column("edit", lambda r: r.number),
+    Column("key", lambda r: r.key),
     Column("at", lambda r: r.at.isoformat(timespec="seconds")),
     Column("reader", lambda r: r.reader),
+    Column("carried_over", lambda r: int(r.is_carried)),
     Column("operation", lambda r: str(r.op["op"])),
-    Column("what", lambda r: json.dumps({k: v for k, v in r.op.items() if k != "op"}, ensure_ascii=False)),
-    Column("before", lambda r: "" if r.was is None else json.dumps(r.was)),
+    Column("what", lambda r: _to_text({k: v for k, v in r.op.items() if k != "op"})),
+    Column("before", lambda r: "" if r.was is None else _to_text(r.was)),
 )
 
 
@@ -208,6 +219,16 @@ def edits_to_csv(rows: Iterable[EditRow]) -> str:
 def report_to_nuclei_csv(report: CaseReport) -> str:
     """One row a nucleus, in pixels of its image (centres at integers) and µm. The last heading is the research-use line."""
     return _write_csv(NUCLEUS_COLUMNS, list_nucleus_rows(report))
+
+
+def _to_text(value: Any) -> str:
+    """JSON types for a cell: of a long list, as the points of a region, only how many there are."""
+
+    def shorten(part: Any) -> Any:
+        return f"{len(part)} values" if isinstance(part, list) and len(part) > LONGEST_LIST else part
+
+    short = {k: shorten(v) for k, v in value.items()} if isinstance(value, dict) else shorten(value)
+    return json.dumps(short, ensure_ascii=False)
 
 
 def guard_cell(cell: Cell) -> Cell:

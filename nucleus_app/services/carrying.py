@@ -13,6 +13,9 @@ from nucleus_app.domain.edits import SignedEdit, edit_to_mapping
 from nucleus_app.domain.qupath import IMPORT_NAME
 from nucleus_app.services.reviews import open_review
 
+CARRIED = "carried-"
+"""So begins what stands in the place of the sender of an edit that was carried over."""
+
 
 def carry_corrections(session: Session, scoring_id: int, now: datetime) -> int:
     """Begin a finished scoring's log with what was corrected in an earlier one; returns how many edits that took.
@@ -28,7 +31,7 @@ def carry_corrections(session: Session, scoring_id: int, now: datetime) -> int:
     carried: list[LoggedEdit] = []
     old = [open_review(session, each).review for each in before]
     for seq, (author, edit) in enumerate(carry_over(old, new.review.candidates, scoring.pixel_size.mpp), 1):
-        client = f"carried-{before[-1].id}-{author}"[:64]
+        client = f"{CARRIED}{before[-1].id}-{author}"[:64]
         was = new.review.apply(SignedEdit(client, seq, author, edit))
         op = edit_to_mapping(edit)
         carried.append(LoggedEdit(new.review.rev, client, seq, author, readers.get(author, ""), now, op, was))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from db.edits import list_edits
 from db.engine import session_scope
 from db.images import list_case_ids
+from db.scorings import list_scoring_ids
 from nucleus_app.errors import InvalidCase, NotFound
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.preprocess import Rgb
@@ -26,6 +27,7 @@ from nucleus_app.reports.tables import (
     reports_to_cases_csv,
 )
 from nucleus_app.reports.workbook import cases_to_xlsx, report_to_xlsx
+from nucleus_app.services.carrying import CARRIED
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.workplace import Workplace
 
@@ -87,13 +89,17 @@ class CaseWriter:
             return render_pdf(report, self._read_pixels, palette, signed)
 
     def _list_edits(self, case_id: int) -> list[EditRow]:
-        """Of the latest scoring of each image, which begins with what was carried over from earlier ones."""
-        view = self._desk.view(case_id)
-        scorings = [(f"Image {n}", view.scorings.get(image.id)) for n, image in enumerate(view.images, 1)]
+        """Of all scorings of its images, imports among them."""
+        images = enumerate(self._desk.view(case_id).images, 1)
         with session_scope(self._workplace.engine) as session:
             return [
-                EditRow(name, edit.rev, edit.at, edit.reader, edit.op, edit.was)
-                for name, scoring in scorings if scoring for edit in list_edits(session, scoring.id, 0)
+                EditRow(
+                    f"Image {n}", scoring_id, edit.rev, f"{edit.client}:{edit.seq}", edit.at, edit.reader,
+                    edit.client.startswith(CARRIED), edit.op, edit.was,
+                )
+                for n, image in images
+                for scoring_id in list_scoring_ids(session, image.id)
+                for edit in list_edits(session, scoring_id, 0)
             ]  # fmt: skip
 
     def _read_pixels(self, blob: str) -> Rgb:

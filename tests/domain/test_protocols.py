@@ -109,6 +109,8 @@ def test_a_tumour_of_the_lung_gets_its_number_and_no_grade(tumour_type: str) -> 
     score = score_case(net(tumour_type=tumour_type, well_differentiated=True, mitoses_per_2mm2=3), [field(15, 500)])
     assert (score.primary.shown, score.class_name, score.unsettled, score.advice) == ("3.0", None, (), "")
     assert "no grade" in score.class_text
+    spread = net(tumour_type="NET of the ileum, metastasis to the lung")
+    assert score_case(spread, [field(15, 500)]).class_name == "Ki67-based G2"
 
 
 @pytest.mark.parametrize(
@@ -208,6 +210,10 @@ def test_fields_that_weigh_more_than_the_protocol_lets_them_are_told() -> None:
     (warning,) = many.warnings
     assert warning.startswith("3 of 1 high field counted: more than its share")
     assert score_case(sheet, [*three, field(116, 200, Role.HIGH)]).warnings == ()
+    twice = [field(positive, 100, role) for positive, _, role in [*counts, (58, 100, Role.HIGH)] for _ in range(2)]
+    assert score_case(sheet, twice).warnings == ()  # every category has as many more
+    alone = CaseSheet(protocol=Protocol.BREAST_GLOBAL, shares=Shares(low=100))
+    assert score_case(alone, [field(10, 100, Role.LOW)] * 6).warnings == ()
     weighted = CaseSheet(protocol=Protocol.BREAST_WEIGHTED, shares=QUARTERS)
     assert score_case(weighted, [*three, field(696, 1200, Role.HIGH)]).warnings == ()
 

@@ -15,6 +15,7 @@ from tests.e2e.running import RunningApp
 from tests.e2e.seeding import grade_candidates, seed_case
 
 pytestmark = pytest.mark.browser
+WENT = "() => { const { desk } = document.querySelector('.nv-root').viewer; return desk.store.sheet.fields.findIndex(({ id }) => id === desk.went); }"
 
 
 @pytest.fixture
@@ -52,3 +53,20 @@ def test_a_field_is_grown_until_it_holds_what_the_protocol_asks_and_keys_go_from
     page.wait_for_function(
         "(before) => document.querySelector('.nv-root').viewer.view.scale > 1.2 * before", arg=before
     )
+
+
+def test_keys_go_from_field_to_field_around_the_end(desk: Desk, page: Page) -> None:
+    for left in (10, 120, 230):
+        page.evaluate("(left) => document.querySelector('.nv-root').viewer.desk.add([left, 10, left + 90, 100])", left)
+        desk.settled()
+    assert len(desk.state()["sheet"]["fields"]) == 3
+    desk.focus()
+    went = []
+    for key in ("j", "j", "j", "j", "Shift+j"):
+        desk.key(key)
+        went.append(page.evaluate(WENT))
+    assert went == [0, 1, 2, 0, 2]
+    page.get_by_role("button", name="Show Field 2").click()
+    desk.focus()
+    desk.key("j")
+    assert page.evaluate(WENT) == 2  # after the one that was shown

@@ -3,19 +3,23 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO, StringIO
 from zipfile import ZipFile
 
 import pytest
 from fastapi.testclient import TestClient
 
+from db.edits import LoggedEdit, append_edits
+from db.engine import session_scope
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.downloads import write_cases
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import add_scoring, body, reclass
+
+NOW = datetime(2026, 11, 30, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -85,7 +89,7 @@ def test_a_case_comes_in_every_format_and_a_signed_one_as_the_bytes_that_were_si
     image = state["images"][0]["id"]
     begins = {
         "report.pdf": b"%PDF-1.7", "report.json": b"{", "report.xlsx": b"PK", "case.csv": b"case,label", "fields.csv": b"field", "nuclei.csv": b"",
-        "edits.csv": b"image,edit", "coco.json": b"{", f"qupath-{image}.geojson": b"{",
+        "edits.csv": b"image,scoring", "coco.json": b"{", f"qupath-{image}.geojson": b"{",
     }  # fmt: skip
     for name, start in begins.items():
         answer = client.get(f"{case}/{name}")
@@ -110,6 +114,17 @@ def test_the_log_of_corrections_says_who_changed_what_and_when(
         ("Image 1", "1", "Dr. A", "class", "[0]"), ("Image 1", "2", "Dr. A", "add", ""),
     ]  # fmt: skip
     assert json.loads(rows[1]["what"]) == {"x": 5, "y": 6, "c": 0}
+    assert (rows[1]["key"], rows[1]["carried_over"]) == (
+        "c1:2",
+        "0",
+    )  # as an undo, or a later edit of that nucleus, names it
+    with session_scope(workplace.engine, write=True) as session:
+        many = {"op": "class", "ids": list(range(30_000)), "c": 1}
+        append_edits(session, scoring.id, [LoggedEdit(3, "carried-1-ann", 1, "ann", "Dr. A", NOW, many, None)])
+    add_scoring(workplace, scoring.image_id)
+    rows = list(csv.DictReader(StringIO(client.get(f"{case}/edits.csv").text)))
+    assert [row["scoring"] for row in rows] == 3 * [str(scoring.id)]  # also after it was scored again
+    assert (rows[2]["carried_over"], rows[2]["what"]) == ("1", '{"ids": "30000 values", "c": 1}')
     assert datetime.fromisoformat(rows[0]["at"]).tzinfo is not None
 
 

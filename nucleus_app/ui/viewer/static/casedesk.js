@@ -155,7 +155,7 @@ export class CaseDesk {
   leave() {
     if (!this.store) return;
     const { store } = this;
-    this.store = null;
+    this.store = this.went = null;
     this.viewer.panel.dropNotice(REMOVED);
     store.close();
     if (store.isDirty) this.leaving.add(store);
@@ -246,6 +246,7 @@ export class CaseDesk {
   addHolding() {
     const { viewer, store } = this;
     if (this.imageToChange() === null) return;
+    if (!viewer.session) return this.explain(LOADING); // its nuclei are on their way
     const n = nucleiAsked(store.sheet), box = squareHolding(viewer.tools.middle(), n, viewer.points, viewer);
     if (box) this.add(box);
     else this.notice('info', `The image holds fewer than ${number(n)} tumour nuclei: count all of it.`);
@@ -256,13 +257,13 @@ export class CaseDesk {
     const { fields = [] } = this.store?.sheet ?? {}, at = fields.findIndex(({ id }) => id === this.went);
     if (!fields.length) return;
     const field = fields[at < 0 ? (step > 0 ? 0 : fields.length - 1) : (at + step + fields.length) % fields.length];
-    this.went = field.id;
     this.go(field);
     this.viewer.say(nameOf(field, fields.indexOf(field)));
   }
 
-  /** Open a field's image and bring its box into view. */
-  go({ image, box }) {
+  /** Open a field's image and bring its box into view. id: of a field; other places have none. */
+  go({ id, image, box }) {
+    this.went = id;
     if (image === this.viewer.shownImage) return this.viewer.fit(box);
     this.target = { image, box };
     if (image !== this.viewer.openId) this.viewer.choose(image);

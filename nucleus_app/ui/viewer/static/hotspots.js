@@ -1,6 +1,7 @@
 // Finding hot spots in the open image: the window, the five best places, the heat map, and the choice. After corrections it looks again.
 
 import { button, el, setText } from './element.js';
+import { isSame } from './changes.js';
 import { ask } from './http.js';
 import { area, number, percent, range } from './numbers.js';
 import { HPF_MM2 } from './sheet.js';
@@ -45,7 +46,9 @@ export class HotSpots {
   /** sheet of the case: what to count up to, and which spots are fields already; rule: its cut-offs. isLocked: nothing can be chosen. */
   show(sheet, { cutoffs }, isLocked) {
     const value = `nuclei=${sheet.target}`, wasChosen = this.until.selected;
+    const isOther = !isSame(cutoffs, this.cutoffs);
     Object.assign(this, { cutoffs, isLocked });
+    if (isOther && this.rows.length) this.fill(this.rows.map(({ spot }) => spot), this.note.textContent || null);
     if (this.until.value !== value) {
       Object.assign(this.until, { value, textContent: `until ${number(sheet.target)} tumour nuclei` });
       if (this.isOpen && wasChosen) this.search();

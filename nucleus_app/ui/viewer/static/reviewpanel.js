@@ -44,7 +44,7 @@ export class ReviewPanel {
       return;
     }
     const range = open.low_percent === null || open.low_percent === undefined ? '' : ` If all were otherwise, the index would lie between ${open.low_percent.toFixed(1)} and ${open.high_percent.toFixed(1)} %.`;
-    this.doubtText.textContent = `${at === null ? '' : `At ${at}. `}${number(open.n)} open, those between positive and negative first.${range}`;
+    this.doubtText.textContent = `${at === null ? '' : `At ${at}. `}${number(open.n)} open, the most doubtful first.${range}`;
   }
 
   /** Build the sliders of a scoring. */
