@@ -18,7 +18,7 @@ import { squareAt, squareHolding } from './squares.js';
 import { QuPathImport } from './qupath.js';
 import { WorkList } from './worklist.js';
 
-export const LOCKED = 'This case is signed off. Reopen it to change it.';
+const LOCKED = 'This case is signed off. Reopen it to change it.';
 const READING_MS = 10_000;
 const LOADING = 'The image is still loading, so nothing was done. Try again in a moment.';
 const REMOVED = 'removed'; // the notice that can bring a field back

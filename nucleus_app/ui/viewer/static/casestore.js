@@ -3,11 +3,10 @@
 
 import { CaseBox } from './casebox.js';
 import { apply, describe, isSame, merge, replay } from './changes.js';
-import { ask } from './http.js';
+import { ask, UNSURE } from './http.js';
 
 const FIRST_PAUSE_MS = 500, LONGEST_PAUSE_MS = 5000, REFRESH_MS = 250, MOST_TRIES = 5;
 export const TYPING_MS = 400;
-const UNSURE = 'The answer of the server did not come. Look whether it happened, then try again.';
 export const UNSAVED = 'Your last change is not saved yet, so this was not done. Try again once it is.';
 
 export class CaseStore {

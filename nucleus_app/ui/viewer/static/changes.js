@@ -4,7 +4,7 @@
 import { CATEGORIES, changeField, placeField, planField, putField, removeField, restoreField, sumShares } from './sheet.js';
 
 /** A change that can be made no more; its message says what was not kept. */
-export class Lost extends Error {}
+class Lost extends Error {}
 
 const OPS = {
   set: (sheet, { values }) => ({ ...sheet, ...values }),

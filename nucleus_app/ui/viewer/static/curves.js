@@ -67,7 +67,7 @@ export class Curves {
 
   /** [lowest, highest, round numbers between]. */
   scale(values) {
-    if (!values.length) return Object.assign([0, 1, Object.assign([0, 0.5, 1], { digits: 1 })]);
+    if (!values.length) return [0, 1, Object.assign([0, 0.5, 1], { digits: 1 })];
     let low = this.range === 'from zero' ? 0 : Math.min(...values), high = Math.max(...values);
     if (high - low < 1e-9) [low, high] = [low - (low > 0.05 ? 0.05 : 0), high + 0.05];
     const step = roundUp((high - low) / 3), from = Math.floor(low / step + 1e-9), to = Math.ceil(high / step - 1e-9);

@@ -7,7 +7,7 @@ const RAMP = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 2
 const ALPHA = 0.55, PALE = 0.2, FEW = 10; // tumour nuclei
 
 /** The colour of a share 0..1. */
-export function colourOf(share) {
+function colourOf(share) {
   const at = Math.min(1, Math.max(0, share)) * (RAMP.length - 1), i = Math.min(RAMP.length - 2, Math.floor(at));
   return RAMP[i].map((value, k) => Math.round(value + (RAMP[i + 1][k] - value) * (at - i)));
 }

@@ -1,6 +1,8 @@
 // Questions to our own routes: JSON in, JSON out, errors in the server's own words.
 
 const TIMEOUT_MS = 30_000;
+/** What to say where a request that changes something had no answer. */
+export const UNSURE = 'The answer of the server did not come. Look whether it happened, then try again.';
 
 /**
  * Whether an answer says that the app will never take what was sent. All else, as a proxy that asks to sign in, has too much to do or

@@ -6,7 +6,7 @@ import { recallJson, remember } from './memory.js';
 const STORE = 'nucleus:keys';
 
 /** action: [title, default keys]. The order is that of the sheet. */
-export const ACTIONS = {
+const ACTIONS = {
   positive: ['Immunopositive tumour: nucleus under the pointer, the selection, or what is added', ['1']],
   negative: ['Immunonegative tumour, likewise', ['2']],
   other: ['Non-tumour, likewise', ['3']],

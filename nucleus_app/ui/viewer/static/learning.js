@@ -3,7 +3,7 @@
 
 import { button, el, setText } from './element.js';
 import { Gallery, describeChange } from './gallery.js';
-import { ask } from './http.js';
+import { ask, UNSURE } from './http.js';
 import { describeVerdict } from './judgement.js';
 import { LessonCard, createCurves, showCurves } from './lessoncard.js';
 import { describeService, isOpen, outcome, outcomeOf } from './lessonwords.js';
@@ -12,7 +12,6 @@ import { bytes, when } from './numbers.js';
 import { Poll } from './poll.js';
 
 const RUNNING_MS = 1500, IDLE_MS = 8000, CLOSED_MS = 60_000, LOST_MS = 2500, MOST_LESSONS = 8;
-const UNSURE = 'The answer of the server did not come. Look whether it happened, then try again.';
 const ADDRESS = 'learning';
 const NEAR_UM = 45; // how much is seen around a nucleus of the gallery
 

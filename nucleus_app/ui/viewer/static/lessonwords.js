@@ -2,7 +2,7 @@
 
 import { number, plural, when } from './numbers.js';
 
-export const OPEN = ['queued', 'preparing', 'training', 'judging'];
+const OPEN = ['queued', 'preparing', 'training', 'judging'];
 /** The way of a lesson, in its order. */
 export const STEPS = { queued: 'Waiting', preparing: 'Collecting', training: 'Learning', judging: 'Judging' };
 /** state: [mark, word]. The mark says it without a colour. */

@@ -94,7 +94,7 @@ export class Lineage {
  * Lanes of a graph, a row for each version, the latest first: { at: its own lane, through: lanes that only pass, from: lanes of its children that end
  * here, hasParent }.
  */
-export function layOut(versions) {
+function layOut(versions) {
   const listed = new Set(versions.map(({ sha256 }) => sha256)), mainline = new Set();
   const parents = new Map(versions.map(({ sha256, parent }) => [sha256, parent]));
   for (let sha = versions.find((version) => version.is_active)?.sha256; sha && !mainline.has(sha); sha = parents.get(sha)) mainline.add(sha);

@@ -14,7 +14,7 @@ const IMPORT = 'QuPath import'; // the version's name of annotations that were b
 const RESEARCH_USE_ONLY = 'For research use only. Not for use in diagnostic procedures.';
 
 /** What is going on with a case, in one sentence, and how far it is (0..1, or null). */
-export function describeState(caseData) {
+function describeState(caseData) {
   const { state, ahead, tiles_done: done, tiles_total: total, seconds_left: left } = caseData;
   if (state === 'needs pixel size') return ['The file states no pixel size. Give µm/px on the left and press Score.', null];
   if (state === 'queued') return [`Waiting for the scoring worker…${ahead ? ` ${plural(ahead, 'image comes', 'images come')} first.` : ''}`, 0];

@@ -1,11 +1,11 @@
 // The part of the panel that is about reviewing: saved mark, doubtful nuclei, thresholds, regions, history.
 
-import { el, setText } from './element.js';
+import { button, el, setText } from './element.js';
 import { describe } from './history.js';
+import { number } from './numbers.js';
 import { NOUNS } from './palettes.js';
 
 const LISTED = 200; // at first, and at every press of more
-const number = (value) => value.toLocaleString('en-US');
 const clock = (date) => date.toLocaleTimeString('en-GB');
 
 export class ReviewPanel {
@@ -118,8 +118,4 @@ function isSame(a, b) {
 
 function section(title, open, ...children) {
   return el('details', { class: 'nv-section', open }, el('summary', {}, title), ...children);
-}
-
-function button(text, act) {
-  return el('button', { type: 'button', onclick: act }, text);
 }

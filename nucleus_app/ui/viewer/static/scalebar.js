@@ -4,7 +4,7 @@ const STEPS = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000];
 const TARGET_PX = 120;
 
 /** Length in µm and in CSS pixels for a view where one µm takes pxPerUm pixels. */
-export function chooseBar(pxPerUm) {
+function chooseBar(pxPerUm) {
   const um = STEPS.findLast((step) => step * pxPerUm <= TARGET_PX) ?? STEPS[0];
   return { um, px: um * pxPerUm };
 }

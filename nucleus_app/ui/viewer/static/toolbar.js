@@ -1,6 +1,6 @@
 // The bar of tools at the left of the image, and the line under it that says what a tool does.
 
-import { el } from './element.js';
+import { el, shape } from './element.js';
 import { show } from './keys.js';
 import { drawMark, NOUNS, REGION_COLOURS, TITLES } from './palettes.js';
 import { CLASSES } from './points.js';
@@ -119,11 +119,5 @@ export class Toolbar {
 }
 
 function icon(path) {
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('viewBox', '0 0 24 24');
-  svg.setAttribute('aria-hidden', 'true');
-  const line = document.createElementNS(svg.namespaceURI, 'path');
-  line.setAttribute('d', path);
-  svg.appendChild(line);
-  return svg;
+  return shape('svg', { viewBox: '0 0 24 24', 'aria-hidden': 'true' }, shape('path', { d: path }));
 }

@@ -10,7 +10,7 @@ const SHORT = 7; // letters of a class that go into a large badge
 const methodOf = ({ method }) => method.replace(/,? ?95 %/, '');
 
 /** A class as a badge; amber where the interval reaches over a cut-off. */
-export function badge(name, isUnsettled = false) {
+function badge(name, isUnsettled = false) {
   return el('span', { class: `nv-badge${isUnsettled ? ' nv-amber' : ''}${name.length > SHORT ? ' nv-long' : ''}` }, name);
 }
 
