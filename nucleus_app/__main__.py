@@ -70,12 +70,13 @@ def _positive(text: str) -> float:
 
 
 def _evaluate(options: argparse.Namespace, settings: Settings) -> int:
+    from nucleus_app.domain.matching import MATCH_UM
     from nucleus_app.kinet.evaluation import radius_in_px, radius_in_um
     from nucleus_app.services.evaluation import evaluate_folder
     from nucleus_app.services.scoring import load_predictor
 
     options.json.parent.mkdir(parents=True, exist_ok=True)
-    radius = radius_in_px(options.radius_px) if options.radius_px else radius_in_um(options.radius_um or 6.0)
+    radius = radius_in_px(options.radius_px) if options.radius_px else radius_in_um(options.radius_um or MATCH_UM)
     predictor = load_predictor(settings, options.weights)
     result = evaluate_folder(predictor, options.dataset, radius, tuple(options.only))
     if not result["n_images"]:

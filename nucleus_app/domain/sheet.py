@@ -11,13 +11,13 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.domain.line import to_line
 from nucleus_app.errors import InvalidCase
 
 MAX_FIELDS = 500
 MIN_SIDE_PX = 1
 MAX_TEXT, MAX_COMMENT = 120, 1000
-MAX_ID = 2**31 - 1
 SHARES_SUM_TO = 100.0
 STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
 

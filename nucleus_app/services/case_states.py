@@ -18,7 +18,7 @@ from nucleus_app.domain.sheet import FieldPlan, sheet_to_mapping
 from nucleus_app.reports.case_report import CaseReport, FieldReport
 from nucleus_app.services.casework import CaseDesk, CaseView
 from nucleus_app.services.memory import Memory
-from nucleus_app.services.scored_images import ScoredImage, find_results
+from nucleus_app.services.scored_images import NEEDS_PIXEL_SIZE, ScoredImage, find_results
 from nucleus_app.services.workplace import Workplace
 
 Mapping = dict[str, Any]
@@ -53,7 +53,7 @@ def _image_to_mapping(view: CaseView, image: StoredImage) -> Mapping:
         "width_px": image.width_px,
         "height_px": image.height_px,
         "mpp": size.mpp if size else None,
-        "state": scoring.state.value if scoring else "needs pixel size",
+        "state": scoring.state.value if scoring else NEEDS_PIXEL_SIZE,
         "blob": image.blob[:12],
     }
 

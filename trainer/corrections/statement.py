@@ -17,7 +17,7 @@ from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.regions import Xs, bound_shape, find_inside
 from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.domain.split import Split
-from nucleus_app.errors import CheckpointError
+from nucleus_app.errors import NucleusAppError
 from nucleus_app.kinet.preprocess import Rgb
 from trainer.learning.dataset import EXCLUDED, NON_TUMOUR, TUMOUR, UNKNOWN
 from trainer.learning.example import Example, Points
@@ -176,13 +176,13 @@ def statement_to_mapping(statement: Statement) -> dict[str, Any]:
 
 
 def parse_statement(mapping: dict[str, Any]) -> Statement:
-    """The inverse of :func:`statement_to_mapping`. Raises CheckpointError for regions that are none."""
+    """The inverse of :func:`statement_to_mapping`. Raises NucleusAppError for regions that are none."""
     nuclei = Nuclei.from_arrays(mapping["xy"], mapping["classes"], mapping["scores"])
     by_person = np.zeros(len(nuclei), np.bool_)
     by_person[mapping["by_person"]] = True
     regions = tuple(parse_edit(region, STORED) for region in mapping["regions"])
     if not all(isinstance(region, Region) for region in regions):
-        raise CheckpointError("The frozen corrections hold something else than regions where regions belong.")
+        raise NucleusAppError("The frozen corrections hold something else than regions where regions belong.")
     return Statement(
         mapping["image"], mapping["case"], Split(mapping["split"]), mapping["blob"], mapping["mpp"],
         Window(*mapping["window"]), nuclei, by_person, _to_points(mapping["removed"]), _to_points(mapping["doubtful"]),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from trainer.learning.dataset import (
@@ -52,7 +53,7 @@ def draw_synthetic(mpp: float, rng: np.random.Generator, count: int = SYNTHETIC_
         )  # fmt: skip
         field = draw_field(recipe, rng, f"synthetic_{n}")
         shape = (SYNTHETIC_PX, SYNTHETIC_PX)
-        is_other = field.nuclei.classes == 2
+        is_other = field.nuclei.classes == NucleusClass.OTHER
         region = np.zeros(shape, np.uint8)
         region[mask_near(field.nuclei.xy[is_other], shape, REGION_REACH_UM / mpp)] = NON_TUMOUR
         region[mask_near(field.nuclei.xy[~is_other], shape, REGION_REACH_UM / mpp)] = TUMOUR
