@@ -139,9 +139,8 @@ def _check(settings: Settings) -> None:
         raise NucleusAppError(
             f"NUCLEUS_TRAIN_STEPS is {settings.train_steps}: use {FEWEST_STEPS} or more, or 0 for as many as suit the lesson"
         )
-    for slot in (settings.trainer_slot, settings.worker_slot):
+    for key, slot in (("TRAINER", settings.trainer_slot), ("WORKER", settings.worker_slot)):
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", slot):
-            key = "TRAINER" if slot == settings.trainer_slot else "WORKER"
             raise NucleusAppError(
                 f"NUCLEUS_{key}_SLOT is {slot!r}: use a name of up to 40 letters, digits, dots, - and _"
             )

@@ -125,8 +125,7 @@ def _check_room(options: argparse.Namespace, files: list[Path], stems: list[str]
         raise InvalidCase(f"{labels} holds the labels of an image, which a result would replace: give another --out")
     alone = [name for name in results if options.out / f"{name}.json" not in there]
     ends = {name: (".csv",) if name in stems else CASE_ENDS[: 2 if options.pdf else 1] for name in alone}
-    made = [options.out / f"{name}{end}" for name in alone for end in ends[name]]
-    strangers = [path for path in made if path.exists()]
+    strangers = [path for name in alone for end in ends[name] if (path := options.out / f"{name}{end}").exists()]
     table = options.out / SCORES
     if has_case and table.exists() and RESEARCH_USE_ONLY not in table.read_text("utf-8", "replace"):
         strangers.append(table)

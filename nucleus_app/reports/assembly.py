@@ -186,10 +186,11 @@ def list_case_warnings(
     sheet: CaseSheet, score: CaseScore, fields: Sequence[FieldReport], images: Sequence[FieldImage]
 ) -> tuple[str, ...]:
     """What a reader must know of the whole case, its score's warnings first."""
+    used = select_used(sheet, fields)
     return (
         *score.warnings,
-        *_say_of_images(select_used(sheet, fields), images),
-        *_say_overlaps(select_used(sheet, fields)),
+        *_say_of_images(used, images),
+        *_say_overlaps(used),
         *_say_twins(images),
         *_say_differences(fields, images),
     )

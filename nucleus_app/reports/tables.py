@@ -212,7 +212,7 @@ def report_to_fields_csv(report: CaseReport) -> str:
 
 
 def edits_to_csv(rows: Iterable[EditRow]) -> str:
-    """One row a correction, in the order in which they were made. The last heading is the research-use line."""
+    """One row a correction, in the order of the rows. The last heading is the research-use line."""
     return _write_csv(EDIT_COLUMNS, rows)
 
 

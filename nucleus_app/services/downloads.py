@@ -89,7 +89,7 @@ class CaseWriter:
             return render_pdf(report, self._read_pixels, palette, signed)
 
     def _list_edits(self, case_id: int) -> list[EditRow]:
-        """Of all scorings of its images, imports among them."""
+        """Of all scorings of its images, imports among them: image by image, each in the order in which they were made."""
         images = enumerate(self._desk.view(case_id).images, 1)
         with session_scope(self._workplace.engine) as session:
             return [

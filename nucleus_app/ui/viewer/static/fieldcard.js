@@ -21,6 +21,7 @@ export class FieldCard {
 
   /** context: { isSimple, isSigned, hasWhole, isScored, hasScale, tool, key of the drag or '', saved: { isDirty, failing, savedAt } }. */
   show(sheet, { isSimple, isSigned, hasWhole, isScored, hasScale, tool, key, saved }) {
+    const asked = nucleiAsked(sheet);
     this.title.textContent = isSimple ? 'Fields' : `Fields (${sheet.fields.length})`;
     this.plain.hidden = !isSimple && sheet.fields.length > 0;
     this.plain.textContent = isSimple ? 'The whole image is counted. A field takes its place.' : 'No field yet: add one of the open image.';
@@ -29,8 +30,8 @@ export class FieldCard {
     this.dragging.title = `Drag a rectangle on the image${key ? ` (${key})` : ''}`;
     this.whole.disabled = isSigned || hasWhole;
     this.square.disabled = isSigned || !hasScale;
-    this.holding.hidden = nucleiAsked(sheet) === null;
-    setText(this.holding, `${number(nucleiAsked(sheet) ?? 0)} nuclei in view`);
+    this.holding.hidden = asked === null;
+    setText(this.holding, `${number(asked ?? 0)} nuclei in view`);
     this.holding.disabled = isSigned || !isScored;
     this.find.disabled = !isScored; // looking is allowed in a signed case
     this.dragging.setAttribute('aria-pressed', tool === 'field');
