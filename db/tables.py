@@ -133,6 +133,40 @@ class ImageRow(Table):
     case_id: Mapped[int] = mapped_column(ForeignKey("case_record.id"))
 
 
+class SlideRow(Table):
+    """A whole slide that fields are chosen on. Its file is kept for a while, outside the blobs; ``removed``: since when it is gone."""
+
+    __tablename__ = "slide"
+    __table_args__ = (
+        CheckConstraint("width_px > 0 AND height_px > 0", name="size"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    file: Mapped[str] = mapped_column(String(64))
+    maker: Mapped[str] = mapped_column(String(32))
+    label: Mapped[str] = mapped_column(String(200))
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    mpp: Mapped[float | None] = mapped_column(Double)
+    mpp_source: Mapped[str | None] = mapped_column(String(64))
+    taken_in: Mapped[datetime] = mapped_column(UtcDateTime)
+    removed: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    case_id: Mapped[int | None] = mapped_column(ForeignKey("case_record.id"))
+
+
+class SlideFieldRow(Table):
+    """Where on a slide an image was cut out: its upper left corner, in pixels of the full resolution."""
+
+    __tablename__ = "slide_field"
+    __table_args__ = (Index("ix_slide_field_slide_id", "slide_id"),)
+
+    image_id: Mapped[int] = mapped_column(ForeignKey("image.id"), primary_key=True, autoincrement=False)
+    slide_id: Mapped[int] = mapped_column(ForeignKey("slide.id"))
+    left_px: Mapped[int]
+    top_px: Mapped[int]
+
+
 class ScoringRow(Table):
     """One scoring of one image by one version, at one pixel size. Never changed once it is done."""
 

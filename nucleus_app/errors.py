@@ -14,6 +14,10 @@ class InvalidImage(NucleusAppError):
     """The file is not an image that can be scored."""
 
 
+class WholeSlide(InvalidImage):
+    """The file is a slide, too large to be scored as one image: fields are chosen on it."""
+
+
 class UnknownPixelSize(NucleusAppError):
     """The image states no pixel size, or one outside the accepted range, and none was given."""
 

@@ -58,7 +58,10 @@ class Settings:
     """A folder of labelled images of the site, replayed against forgetting. Default: only what is shipped."""
     max_megapixels: int = 150
     """Largest image that is accepted."""
-    max_upload_mb: int = 1024
+    max_upload_mb: int = 4096
+    """Largest file that is accepted; slides are large."""
+    keep_slides_days: int = 14
+    """So long the file of a slide is kept after it was dropped; fields that were cut out of it stay."""
     demo: bool = True
     """Show a synthetic field on first start."""
 
@@ -90,6 +93,11 @@ class Settings:
     def networks_dir(self) -> Path:
         """What is made of versions to run them; may be deleted at any time."""
         return self.data_dir.resolve() / "networks"
+
+    @property
+    def slides_dir(self) -> Path:
+        """Files of slides that fields are chosen on."""
+        return self.data_dir.resolve() / "slides"
 
     @property
     def temporary_dir(self) -> Path:
@@ -148,6 +156,8 @@ def _check(settings: Settings) -> None:
         raise NucleusAppError(
             f"NUCLEUS_TRAINER_SLOT and NUCLEUS_WORKER_SLOT are both {settings.trainer_slot!r}: use two names"
         )
+    if settings.keep_slides_days < 1:
+        raise NucleusAppError(f"NUCLEUS_KEEP_SLIDES_DAYS is {settings.keep_slides_days}: use 1 or more")
     if settings.replay_dir and not Path(settings.replay_dir).is_dir():
         raise NucleusAppError(
             f"NUCLEUS_REPLAY_DIR is {settings.replay_dir!r}: use a folder of labelled images, or none"

@@ -8,6 +8,7 @@ import math
 import struct
 import warnings
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from nucleus_app.domain.scale import PixelSize
-from nucleus_app.errors import InvalidImage
+from nucleus_app.errors import InvalidImage, WholeSlide
 from nucleus_app.imaging.pixel_size import find_pixel_size
+from nucleus_app.imaging.slides import Slide, find_maker
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
@@ -55,49 +57,76 @@ class ReadImage:
 
 
 def read_image(path: Path, *, max_megapixels: int) -> ReadImage:
-    """Read an image file. Raises InvalidImage with what was got, what is allowed and what to do."""
+    """Read an image file. Raises InvalidImage with what was got, what is allowed and what to do; WholeSlide for a slide that
+    is too large to be one image.
+    """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise InvalidImage("The file is empty (0 bytes): export the image again and send the new file.")
+            if maker := find_maker(path):  # the first page of a scanner's file may be its label
+                return _read_slide(path, maker, file, max_megapixels)
+            with warnings.catch_warnings():
+                # Pillow warns of large images; size is judged below, and broken metadata is no reason to refuse pixels.
+                warnings.simplefilter("ignore")
+                return _decode(file, max_megapixels, is_tiled=maker is not None)
     except OSError as error:
         raise InvalidImage(
             f"The file cannot be opened ({error.strerror}): check that it is there and readable."
         ) from error
-    if not content:
-        raise InvalidImage("The file is empty (0 bytes): export the image again and send the new file.")
-    with warnings.catch_warnings():
-        # Pillow warns of large images; size is judged below, and broken metadata is no reason to refuse pixels.
-        warnings.simplefilter("ignore")
-        return _decode(content, max_megapixels)
+    except MemoryError as error:
+        raise InvalidImage("There is not enough memory to open this image: crop it or export fields of it.") from error
 
 
-def _decode(content: bytes, max_megapixels: int) -> ReadImage:
+def _read_slide(path: Path, maker: str, file: BufferedReader, max_megapixels: int) -> ReadImage:
+    with Slide(path, maker) as slide:
+        if slide.megapixels > max_megapixels:
+            raise _too_large(slide.width_px, slide.height_px, max_megapixels, is_slide=True)
+        _check_not_tiny(slide.width_px, slide.height_px)
+        rgb = slide.cut((0, 0, slide.width_px, slide.height_px))
+        return ReadImage(rgb, _digest(file), maker, slide.pixel_size, ())
+
+
+def _digest(file: BufferedReader) -> str:
+    file.seek(0)
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _decode(file: BufferedReader, max_megapixels: int, *, is_tiled: bool) -> ReadImage:
+    file.seek(0)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            _check_size(image, max_megapixels)
+        with Image.open(file, formats=FORMATS) as image:
+            _check_size(image, max_megapixels, is_tiled=is_tiled)
             file_format = "JPEG" if image.format == "MPO" else str(image.format)
             pixel_size = find_pixel_size(image)
             notes: list[str] = []
             rgb = _to_rgb(image, notes)
     except UnidentifiedImageError as error:
         raise InvalidImage(
-            f"The file is not an image this app can read. {_ACCEPTED}; whole-slide formats are not read yet."
+            f"The file is not an image this app can read. {_ACCEPTED}, and slides in one file: SVS, NDPI, SCN, pyramidal TIFF."
         ) from error
     except DAMAGE as error:
         raise InvalidImage(
             f"The image is damaged or incomplete ({error}): export it again and send the new file."
         ) from error
-    except MemoryError as error:
-        raise InvalidImage("There is not enough memory to open this image: crop it or export fields of it.") from error
-    return ReadImage(rgb, hashlib.sha256(content).hexdigest(), file_format, pixel_size, tuple(notes))
+    return ReadImage(rgb, _digest(file), file_format, pixel_size, tuple(notes))
 
 
-def _check_size(image: Image.Image, max_megapixels: int) -> None:
+def _check_size(image: Image.Image, max_megapixels: int, *, is_tiled: bool) -> None:
     width, height = image.size
     if width * height > max_megapixels * 1_000_000:
-        raise InvalidImage(
-            f"The image has {width} × {height} = {width * height / 1e6:.0f} megapixels; up to {max_megapixels} are "
-            "allowed: crop it or export fields of it."
-        )
+        raise _too_large(width, height, max_megapixels, is_slide=is_tiled)
+    _check_not_tiny(width, height)
+
+
+def _too_large(width: int, height: int, max_megapixels: int, *, is_slide: bool) -> InvalidImage:
+    size = f"{width} × {height} = {width * height / 1e6:.0f} megapixels; up to {max_megapixels} are"
+    if is_slide:
+        return WholeSlide(f"The slide has {size} scored at once: drop it on the page to choose fields on it.")
+    return InvalidImage(f"The image has {size} allowed: crop it or export fields of it.")
+
+
+def _check_not_tiny(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE_PX:
         raise InvalidImage(
             f"The image has {width} × {height} pixels; a field needs at least {MIN_SIDE_PX} on each side: "

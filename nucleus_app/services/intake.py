@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from sqlalchemy.orm import Session
 
 from db.cases import change_sheet, lock_case, pseudonym
 from db.engine import session_scope
@@ -49,7 +52,7 @@ def take_in(workplace: Workplace, path: Path, name: str, case_id: int | None = N
     then nothing is kept.
     """
     image = read_image(path, max_megapixels=workplace.settings.max_megapixels)
-    return _store(workplace, image, clean_label(name), is_synthetic=False, case_id=case_id)
+    return store_image(workplace, image, lambda _: Place(clean_label(name), case_id))
 
 
 def say_twin(workplace: Workplace, image: StoredImage) -> str:
@@ -71,16 +74,34 @@ def take_in_demo(workplace: Workplace) -> StoredImage | None:
     recipe = FieldRecipe()
     field = draw_field(recipe, np.random.default_rng(7))
     image = ReadImage(field.rgb, "", "synthetic", PixelSize(recipe.mpp, "synthetic field"), ())
-    return _store(workplace, image, DEMO_LABEL, is_synthetic=True)
+    return store_image(workplace, image, lambda _: Place(DEMO_LABEL), is_synthetic=True)
 
 
-def _store(
-    workplace: Workplace, image: ReadImage, label: str, *, is_synthetic: bool, case_id: int | None = None
+class Place(NamedTuple):
+    """What an image is called, and the case that it goes into; None: one of its own."""
+
+    label: str
+    case_id: int | None = None
+
+
+def store_image(
+    workplace: Workplace,
+    image: ReadImage,
+    find_place: Callable[[Session], Place],
+    note: Callable[[Session, StoredImage], None] = lambda *_: None,
+    *,
+    is_synthetic: bool = False,
 ) -> StoredImage:
+    """Store pixels as an image of a case, and queue its scoring. ``find_place`` is asked, and ``note`` may write down more of the
+    image, in the transaction that keeps it.
+    """
     png = encode_png(image.rgb)
     blob = workplace.blobs.put(png)
     try:
-        return _record(workplace, image, blob, png, label, is_synthetic=is_synthetic, case_id=case_id)
+        with session_scope(workplace.engine, write=True) as session:
+            stored = _record(workplace, session, image, blob, png, find_place(session), is_synthetic=is_synthetic)
+            note(session, stored)
+        return stored
     except BaseException:
         with session_scope(workplace.engine, write=True) as session:
             if not is_blob_used(session, blob):  # pixels without a case would stay unseen for ever
@@ -89,37 +110,29 @@ def _store(
 
 
 def _record(
-    workplace: Workplace,
-    image: ReadImage,
-    blob: str,
-    png: bytes,
-    label: str,
-    *,
-    is_synthetic: bool,
-    case_id: int | None,
+    workplace: Workplace, session: Session, image: ReadImage, blob: str, png: bytes, place: Place, *, is_synthetic: bool
 ) -> StoredImage:
-    """Image, scoring and job in one transaction. Raises StorageFull when the database has no room."""
+    """Image, scoring and job."""
     new = NewImage(
         sha256=image.sha256 or blob,
         blob=blob,
-        label=label,
+        label=place.label,
         format=image.format,
         width_px=image.width_px,
         height_px=image.height_px,
         pixel_size=image.pixel_size,
         notes=image.notes,
         is_synthetic=is_synthetic,
-        case_id=case_id,
+        case_id=place.case_id,
     )
     now = datetime.now(UTC)
-    with session_scope(workplace.engine, write=True) as session:
-        if case_id is not None:
-            lock_open_case(session, case_id)
-        if not workplace.blobs.holds(blob):  # another upload of these pixels failed meanwhile, and took them away
-            workplace.blobs.put(png)
-        stored = add_image(session, new, now)
-        if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
-            workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
+    if place.case_id is not None:
+        lock_open_case(session, place.case_id)
+    if not workplace.blobs.holds(blob):  # another upload of these pixels failed meanwhile, and took them away
+        workplace.blobs.put(png)
+    stored = add_image(session, new, now)
+    if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
+        workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
     return stored
 
 

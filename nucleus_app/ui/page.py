@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 
 from nucleus_app import RESEARCH_USE_ONLY, __version__
-from nucleus_app.errors import NucleusAppError
+from nucleus_app.errors import NucleusAppError, WholeSlide
 from nucleus_app.services.intake import MAX_LABEL, rename, say_twin, score_at, take_in
 from nucleus_app.services.scored_images import ScoredImage, get_scored_image, list_scored_images
+from nucleus_app.services.slides import take_in_slide
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.ui.viewer.component import create_viewer
 
@@ -102,14 +103,20 @@ class Handlers:
 
     def upload(self, paths: list[str] | None, into: str, dropped_on: float | None, waiting: Sequence[int]) -> Fields:
         """Take every file in; what cannot be read is named with the reason, the others go on. ``into``: whether each
-        becomes a case, all of them one, or all go into the case of the image they were dropped on.
+        becomes a case, all of them one, or all go into the case of the image they were dropped on. A slide waits for fields to
+        be chosen on it; the viewer opens the last one.
         """
         notices: list[Notice] = []
         taken: list[int] = []
+        slides: list[int] = []
         case_id = self._find_case(dropped_on) if into == TO_OPEN else None
         for path in map(Path, dict.fromkeys(paths or [])):  # the same file twice has one place in the cache
             try:
-                stored = take_in(self._workplace, path, path.name, case_id=case_id)
+                try:
+                    stored = take_in(self._workplace, path, path.name, case_id=case_id)
+                except WholeSlide:
+                    slides.append(take_in_slide(self._workplace, path, path.name, case_id).id)
+                    continue
                 taken.append(stored.id)
                 if twin := say_twin(self._workplace, stored):
                     notices.append(_notice("info", f"{path.name}: {twin}"))
@@ -126,6 +133,7 @@ class Handlers:
                 path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
         case = get_scored_image(self._workplace, taken[-1]) if taken else None
         shown = self._show(case, notices, opens=True) if case else self._only_notices(notices)
+        shown[0] |= {"slide": slides[-1] if slides else None}
         return [*shown, *_offer([*waiting, *(id_ for id_ in taken if self._waits(id_))]), None]
 
     def _find_case(self, image_id: float | None) -> int | None:

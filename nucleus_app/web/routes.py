@@ -25,6 +25,7 @@ from nucleus_app.web.case_routes import create_case_router, send
 from nucleus_app.web.hotspot_routes import create_hotspot_router
 from nucleus_app.web.qupath_routes import create_qupath_router
 from nucleus_app.web.review_routes import create_review_router
+from nucleus_app.web.slide_routes import create_slide_router
 from nucleus_app.web.training_routes import create_training_router
 
 ImageId = Annotated[int, Path(ge=1, le=MAX_ID)]
@@ -95,6 +96,7 @@ def create_router(
     whole.include_router(create_case_router(workplace, case_desk))
     whole.include_router(create_hotspot_router(workplace))
     whole.include_router(create_qupath_router(workplace))
+    whole.include_router(create_slide_router(workplace))
     whole.include_router(create_training_router(workplace, pyramids, is_trainer_failing))
     return whole
 

@@ -1,0 +1,114 @@
+"""Store of whole slides and of what was cut out of them. Functions never commit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.tables import ImageRow, SlideFieldRow, SlideRow
+from nucleus_app.domain.scale import PixelSize
+from nucleus_app.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class NewSlide:
+    """``file``: its name in the folder of slides. ``maker``: of the scanner, may be empty. ``case_id``: the case it was dropped into."""
+
+    file: str
+    maker: str
+    label: str
+    width_px: int
+    height_px: int
+    pixel_size: PixelSize | None
+    case_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSlide(NewSlide):
+    id: int = 0
+    taken_in: datetime = datetime.min
+
+
+@dataclass(frozen=True, slots=True)
+class CutField:
+    """An image cut out of a slide; ``box``: left, top, right, bottom in pixels of the slide, corners between pixels."""
+
+    slide_id: int
+    image_id: int
+    case_id: int
+    label: str
+    box: tuple[int, int, int, int]
+
+
+def add_slide(session: Session, slide: NewSlide, now: datetime) -> StoredSlide:
+    row = SlideRow(
+        file=slide.file,
+        maker=slide.maker,
+        label=slide.label,
+        width_px=slide.width_px,
+        height_px=slide.height_px,
+        mpp=slide.pixel_size.mpp if slide.pixel_size else None,
+        mpp_source=slide.pixel_size.source if slide.pixel_size else None,
+        taken_in=now,
+        case_id=slide.case_id,
+    )
+    session.add(row)
+    session.flush()
+    return _stored(row)
+
+
+def get_slide(session: Session, slide_id: int) -> StoredSlide:
+    """Raises NotFound, also for one that was removed."""
+    return _stored(_get_row(session, slide_id))
+
+
+def lock_slide(session: Session, slide_id: int) -> StoredSlide:
+    """A slide that nobody else cuts or removes until this transaction ends. Raises NotFound."""
+    session.execute(select(SlideRow.id).where(SlideRow.id == slide_id).with_for_update())
+    return get_slide(session, slide_id)
+
+
+def list_slides(session: Session) -> list[StoredSlide]:
+    """Those that are there, latest first."""
+    rows = select(SlideRow).where(SlideRow.removed.is_(None)).order_by(SlideRow.id.desc())
+    return [_stored(row) for row in session.scalars(rows)]
+
+
+def remove_slide(session: Session, slide_id: int, now: datetime) -> None:
+    """Note that its file is gone; what was cut out of it stays. Raises NotFound."""
+    _get_row(session, slide_id).removed = now
+
+
+def add_cut(session: Session, slide_id: int, image_id: int, left_px: int, top_px: int) -> None:
+    session.add(SlideFieldRow(image_id=image_id, slide_id=slide_id, left_px=left_px, top_px=top_px))
+    session.flush()
+
+
+def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
+    """What was cut out of slides, in the order in which it was."""
+    rows = select(SlideFieldRow, ImageRow).join(ImageRow, ImageRow.id == SlideFieldRow.image_id)
+    found = session.execute(rows.where(SlideFieldRow.slide_id.in_(slide_ids)).order_by(ImageRow.id))
+    return [
+        CutField(
+            cut.slide_id, image.id, image.case_id, image.label,
+            (cut.left_px, cut.top_px, cut.left_px + image.width_px, cut.top_px + image.height_px),
+        )
+        for cut, image in found
+    ]  # fmt: skip
+
+
+def _get_row(session: Session, slide_id: int) -> SlideRow:
+    row = session.get(SlideRow, slide_id, populate_existing=True)
+    if row is None or row.removed is not None:
+        raise NotFound(f"There is no slide {slide_id} (any more): drop the file again to choose fields on it.")
+    return row
+
+
+def _stored(row: SlideRow) -> StoredSlide:
+    pixel_size = PixelSize(row.mpp, row.mpp_source or "") if row.mpp is not None else None
+    return StoredSlide(
+        row.file, row.maker, row.label, row.width_px, row.height_px, pixel_size, row.case_id, row.id, row.taken_in
+    )

@@ -1,0 +1,119 @@
+"""Where a slide is brown, seen at low power: a hint where to look, no count."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nucleus_app.imaging.stain import density_to_stains, rgb_to_density
+
+CELL_UM = 100.0
+CELL_PX = 400
+"""Where no pixel size is known: about as much at 40×."""
+WINDOW_CELLS = 10
+FEWEST_TISSUE, FEWEST_WINDOW_TISSUE = 0.15, 0.5
+"""Share of a cell, and of the cells of a window, that must hold tissue."""
+TISSUE_DENSITY, DARK_DENSITY = 0.12, 5.0
+"""Summed optical density of tissue at low power; what is darker is ink, a fold or the slide's edge."""
+LEAST_DAB = 0.05
+"""Density of DAB above the slide's usual tissue from which it is brown (decision 0011 has what was measured)."""
+SAMPLES = 1_000_000
+MOST_SPOTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BrownMap:
+    """By square cells of ``size_px`` pixels of the slide, (rows, columns): DAB beyond that of the slide's usual tissue, and all
+    stain that counts, this and haematoxylin; 0 without tissue.
+    """
+
+    size_px: float
+    brown: NDArray[np.float64]
+    stain: NDArray[np.float64]
+
+    @property
+    def share(self) -> NDArray[np.float64]:
+        """Of the stain in each cell, what is brown, 0 to 1; NaN without tissue."""
+        return _divide(self.brown, self.stain)
+
+
+@dataclass(frozen=True, slots=True)
+class BrownSpot:
+    """``box``: left, top, right, bottom in pixels of the slide."""
+
+    box: tuple[int, int, int, int]
+    share: float
+
+
+def map_brown(rgb: NDArray[np.uint8], downsample: float, mpp: float | None) -> BrownMap:
+    """The share of brown by cells of 100 µm (400 px without a pixel size).
+
+    ``rgb`` (H, W, 3): the slide at low power, ``downsample`` times smaller; ``mpp``: of the slide itself.
+    """
+    wanted = (CELL_UM / mpp if mpp else CELL_PX) / downsample
+    side = max(1, round(wanted))
+    height, width = rgb.shape[0], rgb.shape[1]
+    ground = _find_ground(rgb)
+    brown, stain = np.zeros((2, math.ceil(height / side), math.ceil(width / side)))
+    for row in range(brown.shape[0]):  # a row of cells at a time: densities take four times the memory of pixels
+        strip = rgb[row * side : (row + 1) * side]
+        is_tissue, haematoxylin, dab = _separate(strip)
+        columns = np.arange(width) // side
+        in_cells = [
+            np.bincount(columns, (values * is_tissue).sum(axis=0), brown.shape[1])
+            for values in (np.clip(dab - ground - LEAST_DAB, 0, None), haematoxylin, np.ones_like(dab))
+        ]
+        area = np.bincount(columns, minlength=brown.shape[1]) * strip.shape[0]
+        has_tissue = in_cells[2] >= FEWEST_TISSUE * area
+        brown[row] = in_cells[0] * has_tissue
+        stain[row] = (in_cells[0] + in_cells[1]) * has_tissue
+    return BrownMap(side * downsample, brown, stain)
+
+
+def find_brown_spots(brown: BrownMap, width_px: int, height_px: int) -> tuple[BrownSpot, ...]:
+    """The windows of about 1 mm² with the highest share, best first, none over another; mostly tissue."""
+    side = min(WINDOW_CELLS, *brown.stain.shape)
+    tissue, browns, stains = (_sum_windows(a, side) for a in (brown.stain > 0, brown.brown, brown.stain))
+    share = _divide(browns, stains)
+    share[np.isnan(share) | (tissue < FEWEST_WINDOW_TISSUE * side * side)] = -1
+    spots: list[BrownSpot] = []
+    while len(spots) < MOST_SPOTS:
+        row, column = (int(i) for i in np.unravel_index(share.argmax(), share.shape))
+        if share[row, column] <= 0:
+            break
+        left, top = round(column * brown.size_px), round(row * brown.size_px)
+        right, bottom = round((column + side) * brown.size_px), round((row + side) * brown.size_px)
+        spots.append(BrownSpot((left, top, min(right, width_px), min(bottom, height_px)), float(share[row, column])))
+        share[max(0, row - side + 1) : row + side, max(0, column - side + 1) : column + side] = -1
+    return tuple(spots)
+
+
+def _find_ground(rgb: NDArray[np.uint8]) -> float:
+    """DAB of the slide's usual tissue: what a background stain, or the haematoxylin of this laboratory, leaves everywhere."""
+    step = max(1, math.isqrt(rgb.shape[0] * rgb.shape[1] // SAMPLES))
+    is_tissue, _, dab = _separate(rgb[::step, ::step])
+    return float(np.median(dab[is_tissue])) if is_tissue.any() else 0.0
+
+
+def _separate(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:
+    """Where tissue is, and its haematoxylin and DAB."""
+    density = rgb_to_density(rgb)
+    total = density.sum(axis=-1)
+    stains = np.clip(density_to_stains(density), 0, None)
+    return (total > TISSUE_DENSITY) & (total < DARK_DENSITY), stains[..., 0], stains[..., 1]
+
+
+def _divide(brown: NDArray[np.float64], stain: NDArray[np.float64]) -> NDArray[np.float64]:
+    share: NDArray[np.float64] = np.divide(brown, stain, out=np.full(stain.shape, np.nan), where=stain > 0)
+    return share
+
+
+def _sum_windows(values: NDArray[np.generic], side: int) -> NDArray[np.float64]:
+    """Of every window of ``side``² cells that lies inside."""
+    values = values.astype(np.float64)
+    sums = np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    windows: NDArray[np.float64] = sums[side:, side:] - sums[:-side, side:] - sums[side:, :-side] + sums[:-side, :-side]
+    return windows

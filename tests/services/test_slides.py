@@ -1,0 +1,234 @@
+"""Slides: kept for a while, cut into fields, gone without a trace of the file."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sqlalchemy import text
+
+from db.engine import session_scope
+from nucleus_app.errors import InvalidImage, NotFound, SignedOff, StorageFull, UnknownPixelSize
+from nucleus_app.imaging.reader import decode_png
+from nucleus_app.services import slides
+from nucleus_app.services.scored_images import get_scored_image
+from nucleus_app.services.slides import SlideShelf, list_slides_to_show, remove_expired, remove_slide, take_in_slide
+from nucleus_app.services.workplace import Workplace
+from tests.imaging.slide_files import write_slide
+from tests.services.casefolder import Folder
+from tests.services.reviewing import add_image, add_scoring
+
+RGB = np.random.default_rng(0).integers(0, 255, (900, 1300, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_slide(tmp_path_factory.mktemp("slides") / "slide.svs", RGB)
+
+
+@pytest.fixture
+def workplace(workplace: Workplace) -> Workplace:
+    return replace(workplace, settings=replace(workplace.settings, max_megapixels=1))
+
+
+@pytest.fixture
+def upload(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copyfile(original, tmp_path / "Doe Jane.svs"))
+
+
+@pytest.fixture
+def shelf(workplace: Workplace) -> SlideShelf:
+    return SlideShelf(workplace)
+
+
+def files(workplace: Workplace) -> list[Path]:
+    return sorted(workplace.settings.slides_dir.glob("*"))
+
+
+def test_a_field_is_cut_pixel_by_pixel_and_scored_at_the_slides_pixel_size(
+    workplace: Workplace, upload: Path, shelf: SlideShelf
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    assert not upload.exists()  # moved, not copied
+    assert [path.name for path in files(workplace)] == [slide.file]
+    assert "Doe" not in slide.file
+    image = shelf.cut(slide.id, (200, 100, 700, 500))
+    assert np.array_equal(decode_png(workplace.blobs.get(image.blob)), RGB[100:500, 200:700])
+    shown = get_scored_image(workplace, image.id)
+    assert shown.state == "queued"
+    assert shown.scoring is not None
+    assert shown.scoring.pixel_size == (0.25, "Aperio metadata")
+    assert (image.label, image.sha256) == ("Doe Jane.svs · 1", image.blob)
+
+
+def test_fields_of_a_slide_share_a_case_also_after_it_was_moved(
+    workplace: Workplace, upload: Path, shelf: SlideShelf, tmp_path: Path
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    first, second = (shelf.cut(slide.id, (0, 0, side, side)) for side in (100, 120))
+    assert first.case_id == second.case_id
+    assert second.label == "Doe Jane.svs · 2"
+    other = get_scored_image(workplace, add_image(workplace, tmp_path)).image.case_id
+    with session_scope(workplace.engine, write=True) as session:
+        session.execute(text(f"UPDATE image SET case_id = {other} WHERE id = {second.id}"))
+    assert shelf.cut(slide.id, (0, 0, 140, 140)).case_id == other
+    [listed] = list_slides_to_show(workplace)
+    assert [field["box"] for field in listed["fields"]] == [(0, 0, 100, 100), (0, 0, 120, 120), (0, 0, 140, 140)]
+    assert listed["case"] == other
+
+
+def test_a_slide_dropped_into_a_case_puts_its_fields_there(
+    workplace: Workplace, upload: Path, shelf: SlideShelf, tmp_path: Path
+) -> None:
+    case_id = get_scored_image(workplace, add_image(workplace, tmp_path)).image.case_id
+    slide = take_in_slide(workplace, upload, upload.name, case_id)
+    assert shelf.cut(slide.id, (0, 0, 100, 100)).case_id == case_id
+
+
+def test_a_signed_case_takes_no_more_fields_and_keeps_no_pixels_of_them(
+    workplace: Workplace, upload: Path, shelf: SlideShelf
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    image = shelf.cut(slide.id, (0, 0, 400, 400))
+    add_scoring(workplace, image.id)
+    case = Folder(workplace, image.case_id)
+    assert not list_slides_to_show(workplace)[0]["signed"]
+    case.sign()
+    kept = sorted((workplace.settings.data_dir / "blobs").rglob("*"))
+    with pytest.raises(SignedOff, match="reopen"):
+        shelf.cut(slide.id, (400, 0, 800, 400))
+    assert list_slides_to_show(workplace)[0]["signed"]
+    assert [path for path in sorted((workplace.settings.data_dir / "blobs").rglob("*")) if path.is_file()] == [
+        path for path in kept if path.is_file()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((1200, 0, 1301, 200), "outside the slide of 1300 × 900"),
+        ((300, 0, 200, 200), "outside"),
+        ((0, 0, 31, 200), "at least 32"),
+        ((0, 0, 1300, 900), "1 megapixels; up to 1 are scored at once"),
+    ],
+)
+def test_a_box_that_cannot_be_cut_says_why(
+    workplace: Workplace, upload: Path, shelf: SlideShelf, box: tuple[int, int, int, int], words: str
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    with pytest.raises(InvalidImage, match=words):
+        shelf.cut(slide.id, box)
+    assert list_slides_to_show(workplace)[0]["fields"] == []
+
+
+def test_a_field_too_large_at_a_coarse_pixel_size_says_so(
+    workplace: Workplace, tmp_path: Path, shelf: SlideShelf
+) -> None:
+    slide = take_in_slide(workplace, write_slide(tmp_path / "coarse.svs", RGB, mpp=1.9), "coarse.svs")
+    with pytest.raises(UnknownPixelSize):
+        shelf.cut(slide.id, (0, 0, 900, 900))
+
+
+def test_without_a_pixel_size_the_field_waits_for_one(workplace: Workplace, tmp_path: Path, shelf: SlideShelf) -> None:
+    slide = take_in_slide(workplace, write_slide(tmp_path / "a.svs", RGB, mpp=None), "a.svs")
+    image = shelf.cut(slide.id, (0, 0, 100, 100))
+    assert get_scored_image(workplace, image.id).state == "needs pixel size"
+    assert list_slides_to_show(workplace)[0]["mpp"] is None
+
+
+def test_a_removed_slide_leaves_its_fields_and_no_file(workplace: Workplace, upload: Path, shelf: SlideShelf) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    image = shelf.cut(slide.id, (0, 0, 100, 100))
+    remove_slide(workplace, slide.id)
+    assert files(workplace) == []
+    assert list_slides_to_show(workplace) == []
+    assert get_scored_image(workplace, image.id).image == image
+    with pytest.raises(NotFound):
+        shelf.cut(slide.id, (0, 0, 200, 200))
+    with pytest.raises(NotFound):
+        remove_slide(workplace, slide.id)
+
+
+def test_slides_are_kept_for_two_weeks_and_strays_for_an_hour(workplace: Workplace, upload: Path) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    stray, young = (workplace.settings.slides_dir / name for name in ("stray", "young"))
+    for path in (stray, young):
+        path.write_bytes(b"left by a kill")
+    os.utime(stray, (1, 1))
+    remove_expired(workplace)
+    assert files(workplace) == sorted([workplace.settings.slides_dir / slide.file, young])
+    with session_scope(workplace.engine, write=True) as session:
+        past = datetime.now(UTC) - timedelta(days=14, minutes=1)
+        session.execute(text("UPDATE slide SET taken_in = :past"), {"past": past.replace(tzinfo=None)})
+    assert list_slides_to_show(workplace) == []
+    assert files(workplace) == [young]
+
+
+def test_a_restored_data_folder_without_the_file_says_so(workplace: Workplace, upload: Path, shelf: SlideShelf) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    files(workplace)[0].unlink()
+    assert list_slides_to_show(workplace) == []
+    with pytest.raises(NotFound, match="drop it again"):
+        shelf.tile(slide.id, 0, 0, 0)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "an image", "no small copies"])
+def test_what_cannot_be_browsed_is_refused_and_not_kept(workplace: Workplace, upload: Path, damage: str) -> None:
+    if damage == "cut short":
+        upload.write_bytes(upload.read_bytes()[:100_000])
+    elif damage == "an image":
+        Image.fromarray(RGB).save(upload, "PNG")
+    else:
+        write_slide(upload, np.full((8300, 64, 3), 240, np.uint8), levels=())
+    with pytest.raises(InvalidImage):
+        take_in_slide(workplace, upload, upload.name)
+    assert files(workplace) == []
+    assert list_slides_to_show(workplace) == []
+
+
+def test_a_full_disk_keeps_nothing_and_says_so(
+    workplace: Workplace, upload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(source: Path, target: Path) -> None:
+        target.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(slides.shutil, "move", fill)
+    with pytest.raises(StorageFull):
+        take_in_slide(workplace, upload, upload.name)
+    assert files(workplace) == []
+
+
+def test_a_part_that_cannot_be_read_does_not_close_the_slide_for_good(
+    workplace: Workplace, upload: Path, shelf: SlideShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nucleus_app.imaging.slides.MOST_OVERVIEW_PX", 100_000)  # its small copy is whole
+    content = bytearray(upload.read_bytes())
+    content[2000:200_000] = bytes(198_000)
+    upload.write_bytes(content)
+    slide = take_in_slide(workplace, upload, upload.name)
+    with pytest.raises(InvalidImage, match="damaged"):
+        shelf.cut(slide.id, (0, 0, 100, 100))
+    whole = shelf.cut(slide.id, (1100, 700, 1250, 850))
+    assert np.array_equal(decode_png(workplace.blobs.get(whole.blob)), RGB[700:850, 1100:1250])
+
+
+def test_the_map_of_brown_is_made_once(
+    workplace: Workplace, upload: Path, shelf: SlideShelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    first = shelf.find_brown(slide.id)
+    assert len(first["brown"]) == first["rows"] * first["columns"]
+    assert first["size_px"] == 400
+    monkeypatch.setattr(slides, "map_brown", None)
+    assert shelf.find_brown(slide.id) == first
+    remove_slide(workplace, slide.id)
+    with pytest.raises(NotFound):
+        shelf.find_brown(slide.id)
