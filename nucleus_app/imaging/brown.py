@@ -14,8 +14,9 @@ CELL_UM = 100.0
 CELL_PX = 400
 """Where no pixel size is known: about as much at 40×."""
 WINDOW_CELLS = 10
-FEWEST_TISSUE, FEWEST_WINDOW_TISSUE = 0.15, 0.5
-"""Share of a cell, and of the cells of a window, that must hold tissue."""
+"""About a square millimetre."""
+FEWEST_TISSUE, FEWEST_WINDOW_TISSUE = 0.15, 0.8
+"""Share of a cell that must be tissue, and of the cells of the fullest window that a window must hold: biopsies are narrow."""
 TISSUE_DENSITY, DARK_DENSITY = 0.12, 5.0
 """Summed optical density of tissue at low power; what is darker is ink, a fold or the slide's edge."""
 LEAST_DAB = 0.05
@@ -73,20 +74,29 @@ def map_brown(rgb: NDArray[np.uint8], downsample: float, mpp: float | None) -> B
     return BrownMap(side * downsample, brown, stain)
 
 
-def find_brown_spots(brown: BrownMap, width_px: int, height_px: int) -> tuple[BrownSpot, ...]:
-    """The windows of about 1 mm² with the highest share, best first, none over another; mostly tissue."""
-    side = min(WINDOW_CELLS, *brown.stain.shape)
+def find_brown_spots(
+    brown: BrownMap, width_px: int, height_px: int, side_px: float | None = None
+) -> tuple[BrownSpot, ...]:
+    """The square windows of about ``side_px`` with the highest share, best first, none over another; as full of tissue as the slide has them.
+    Each is given
+    as a square of that side around the middle of its cells, moved inwards at the slide's border.
+    """
+    wanted = WINDOW_CELLS if side_px is None else max(1, round(side_px / brown.size_px))
+    side = min(wanted, *brown.stain.shape)
+    own = min(round(side_px or side * brown.size_px), width_px, height_px)
     tissue, browns, stains = (_sum_windows(a, side) for a in (brown.stain > 0, brown.brown, brown.stain))
     share = _divide(browns, stains)
-    share[np.isnan(share) | (tissue < FEWEST_WINDOW_TISSUE * side * side)] = -1
+    share[np.isnan(share) | (tissue < FEWEST_WINDOW_TISSUE * tissue.max())] = -1
     spots: list[BrownSpot] = []
     while len(spots) < MOST_SPOTS:
         row, column = (int(i) for i in np.unravel_index(share.argmax(), share.shape))
         if share[row, column] <= 0:
             break
-        left, top = round(column * brown.size_px), round(row * brown.size_px)
-        right, bottom = round((column + side) * brown.size_px), round((row + side) * brown.size_px)
-        spots.append(BrownSpot((left, top, min(right, width_px), min(bottom, height_px)), float(share[row, column])))
+        left, top = (
+            max(0, min(round((first + side / 2) * brown.size_px - own / 2), length - own))
+            for first, length in ((column, width_px), (row, height_px))
+        )
+        spots.append(BrownSpot((left, top, left + own, top + own), float(share[row, column])))
         share[max(0, row - side + 1) : row + side, max(0, column - side + 1) : column + side] = -1
     return tuple(spots)
 

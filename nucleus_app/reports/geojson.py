@@ -18,6 +18,7 @@ import json
 import uuid
 from typing import Any
 
+from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.reports.case_report import CaseReport, FieldReport, NucleusMark
@@ -34,9 +35,23 @@ Feature = dict[str, Any]
 
 
 def report_to_geojson(report: CaseReport, image_id: int, multipoint: bool = False) -> str:
+    """One image of a report, in its pixels. Raises KeyError when no field of the report lies on it."""
+    return features_to_geojson(list_features(report, image_id, multipoint))
+
+
+def features_to_geojson(features: list[Feature]) -> str:
+    return json.dumps(
+        {"type": "FeatureCollection", "notice": RESEARCH_USE_ONLY, "features": features}, ensure_ascii=False
+    )
+
+
+def list_features(
+    report: CaseReport, image_id: int, multipoint: bool = False, corner: tuple[int, int] = (0, 0)
+) -> list[Feature]:
     """The image's fields as locked polygons, then its counted nuclei: one Point each, or with ``multipoint`` one MultiPoint a class.
 
-    Pixels of the full-resolution image. Raises KeyError when no field of the report lies on that image.
+    ``corner``: where the image's upper left corner lies on the slide that it was cut out of; places are the slide's then. Raises
+    KeyError when no field of the report lies on that image.
     """
     fields = [field for field in report.fields if field.image_id == image_id]
     if not fields:
@@ -51,8 +66,9 @@ def report_to_geojson(report: CaseReport, image_id: int, multipoint: bool = Fals
             features.append(_make_feature(f"{sha256}:{kind.slug}", {"type": "MultiPoint", "coordinates": points}, kind))
         elif not multipoint:
             features += [_nucleus_to_feature(fields[0], nucleus, kind) for nucleus in chosen]
-    collection = {"type": "FeatureCollection", "notice": report.notice, "features": features}
-    return json.dumps(collection, ensure_ascii=False)
+    for feature in features:
+        feature["geometry"]["coordinates"] = _move(feature["geometry"]["coordinates"], corner)
+    return features
 
 
 def list_counted(fields: list[FieldReport]) -> list[NucleusMark]:
@@ -70,6 +86,13 @@ def _nucleus_to_feature(field: FieldReport, nucleus: NucleusMark, kind: NucleusC
             measurements["Confidence"] = round(nucleus.confidence, 4)
         feature["properties"]["measurements"] = measurements
     return feature
+
+
+def _move(places: Any, corner: tuple[int, int]) -> Any:
+    """A place, or lists of places however deep, further right and down."""
+    if isinstance(places[0], list):
+        return [_move(each, corner) for each in places]
+    return [round(value + by, 2) for value, by in zip(places, corner, strict=True)]
 
 
 def _make_feature(name: str, geometry: dict[str, Any], kind: NucleusClass) -> Feature:

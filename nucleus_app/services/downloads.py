@@ -11,12 +11,13 @@ from db.edits import list_edits
 from db.engine import session_scope
 from db.images import list_case_ids
 from db.scorings import list_scoring_ids
+from db.slides import get_slide, list_cuts
 from nucleus_app.errors import InvalidCase, NotFound
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.reports.case_report import CaseReport
 from nucleus_app.reports.coco import report_to_coco
-from nucleus_app.reports.geojson import report_to_geojson
+from nucleus_app.reports.geojson import features_to_geojson, list_features, report_to_geojson
 from nucleus_app.reports.marks import PALETTES
 from nucleus_app.reports.pdf import render_pdf
 from nucleus_app.reports.tables import (
@@ -113,6 +114,21 @@ def write_geojson(desk: CaseDesk, case_id: int, image_id: int, *, multipoint: bo
         raise NotFound(f"No field of case {case_id} is in image {image_id}.")
     content = report_to_geojson(report, image_id, multipoint).encode()
     return Download(f"case-{case_id}-image-{image_id}.geojson", GEOJSON, content)
+
+
+def write_slide_geojson(workplace: Workplace, desk: CaseDesk, slide_id: int) -> Download:
+    """What was counted in the fields of a slide, at their places on it, for QuPath with that slide open. Raises NotFound."""
+    with session_scope(workplace.engine) as session:
+        get_slide(session, slide_id)
+        cuts = list_cuts(session, [slide_id])
+    features = []
+    for case_id in dict.fromkeys(cut.case_id for cut in cuts):
+        report, _ = desk.report(case_id)
+        counted = {field.image_id for field in report.fields}
+        for cut in cuts:
+            if cut.case_id == case_id and cut.image_id in counted:
+                features += list_features(report, cut.image_id, corner=cut.box[:2])
+    return Download(f"slide-{slide_id}.geojson", GEOJSON, features_to_geojson(features).encode())
 
 
 def write_cases(workplace: Workplace, desk: CaseDesk) -> Download:

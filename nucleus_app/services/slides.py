@@ -22,7 +22,7 @@ from db.images import StoredImage
 from db.slides import CutField, NewSlide, StoredSlide, add_cut, add_slide, get_slide, list_cuts, list_slides, lock_slide
 from nucleus_app.domain.scale import check_extent
 from nucleus_app.errors import InvalidImage, NotFound, StorageFull, is_disk_full
-from nucleus_app.imaging.brown import find_brown_spots, map_brown
+from nucleus_app.imaging.brown import BrownMap, find_brown_spots, map_brown
 from nucleus_app.imaging.reader import MIN_SIDE_PX, ReadImage
 from nucleus_app.imaging.slides import Box, Slide, find_maker
 from nucleus_app.services.intake import MAX_LABEL, Place, clean_label, store_image
@@ -92,7 +92,7 @@ class SlideShelf:
         self._workplace = workplace
         self._open: OrderedDict[int, Slide] = OrderedDict()
         self._lock = threading.Lock()
-        self._maps: Memory[dict[str, Any]] = Memory(KEPT_MAPS)
+        self._maps: Memory[BrownMap] = Memory(KEPT_MAPS)
 
     def descriptor(self, slide_id: int) -> str:
         """For Deep Zoom. Raises NotFound."""
@@ -104,10 +104,11 @@ class SlideShelf:
         with self._get(slide_id) as slide:
             return slide.tile(level, column, row)
 
-    def find_brown(self, slide_id: int) -> dict[str, Any]:
-        """Where the slide is brown, as JSON types. Raises NotFound, InvalidImage."""
+    def find_brown(self, slide_id: int, mm2: float) -> dict[str, Any]:
+        """Where the slide is brown, and the brownest squares of so many mm², as JSON types. Raises NotFound, InvalidImage."""
         with self._get(slide_id) as slide:
-            return self._maps.get(slide_id, lambda: _map(slide))
+            brown = self._maps.get(slide_id, lambda: map_brown(*slide.overview(), _mpp(slide)))
+            return _brown_to_mapping(slide, brown, mm2)
 
     def cut(self, slide_id: int, box: Box) -> StoredImage:
         """Cut a field out of a slide: it becomes an image, and is scored if the slide states its pixel size.
@@ -184,10 +185,14 @@ def list_slides_to_show(workplace: Workplace) -> list[dict[str, Any]]:
     ]
 
 
-def _map(slide: Slide) -> dict[str, Any]:
-    brown = map_brown(*slide.overview(), slide.pixel_size.mpp if slide.pixel_size else None)
+def _mpp(slide: Slide) -> float | None:
+    return slide.pixel_size.mpp if slide.pixel_size else None
+
+
+def _brown_to_mapping(slide: Slide, brown: BrownMap, mm2: float) -> dict[str, Any]:
     rows, columns = brown.stain.shape
-    spots = find_brown_spots(brown, slide.width_px, slide.height_px)
+    mpp = _mpp(slide)
+    spots = find_brown_spots(brown, slide.width_px, slide.height_px, 1000 * math.sqrt(mm2) / mpp if mpp else None)
     return {
         "size_px": brown.size_px, "columns": columns, "rows": rows,
         "brown": [None if math.isnan(share) else round(share, 3) for share in brown.share.ravel().tolist()],

@@ -96,7 +96,7 @@ def create_router(
     whole.include_router(create_case_router(workplace, case_desk))
     whole.include_router(create_hotspot_router(workplace))
     whole.include_router(create_qupath_router(workplace))
-    whole.include_router(create_slide_router(workplace))
+    whole.include_router(create_slide_router(workplace, case_desk))
     whole.include_router(create_training_router(workplace, pyramids, is_trainer_failing))
     return whole
 

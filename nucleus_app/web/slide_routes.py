@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from nucleus_app.domain.edits import MAX_ID
+from nucleus_app.services.casework import CaseDesk
+from nucleus_app.services.downloads import write_slide_geojson
 from nucleus_app.services.slides import SlideShelf, list_slides_to_show, remove_slide
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.bodies import JsonRoute
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE
+from nucleus_app.web.case_routes import send
 
 SlideId = Annotated[int, Path(ge=1, le=MAX_ID)]
 Place = Annotated[int, Path(ge=0, le=MAX_ID)]
+AreaMm2 = Annotated[float, Query(ge=0.01, le=100, allow_inf_nan=False)]
 Corner = Annotated[int, Field(ge=0, le=MAX_ID)]
 
 
@@ -27,7 +31,7 @@ class Nothing(BaseModel):
     pass
 
 
-def create_slide_router(workplace: Workplace) -> APIRouter:
+def create_slide_router(workplace: Workplace, desk: CaseDesk) -> APIRouter:
     router = APIRouter(prefix="/nucleus", route_class=JsonRoute)
     shelf = SlideShelf(workplace)
 
@@ -37,8 +41,12 @@ def create_slide_router(workplace: Workplace) -> APIRouter:
         return JSONResponse(listed, headers=NO_STORE)
 
     @router.get("/api/slides/{slide_id}/brown")
-    def brown(slide_id: SlideId) -> JSONResponse:
-        return JSONResponse(shelf.find_brown(slide_id), headers=NO_STORE)
+    def brown(slide_id: SlideId, mm2: AreaMm2 = 1) -> JSONResponse:
+        return JSONResponse(shelf.find_brown(slide_id, mm2), headers=NO_STORE)
+
+    @router.get("/api/slides/{slide_id}/qupath.geojson")
+    def geojson(slide_id: SlideId) -> Response:
+        return send(write_slide_geojson(workplace, desk, slide_id))
 
     @router.post("/api/slides/{slide_id}/fields")
     def cut(slide_id: SlideId, sent: SentBox) -> JSONResponse:

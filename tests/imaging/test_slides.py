@@ -160,6 +160,11 @@ def test_the_brownest_square_millimetres_come_first_and_glass_never() -> None:
     assert spots[0].box == (50 * size, 20 * size, 60 * size, 30 * size)
     assert spots[1].box == (15 * size, 40 * size, 25 * size, 50 * size)
     assert spots[0].share > spots[1].share
+    small = find_brown_spots(brown, 80 * cell * 16, 60 * cell * 16, side_px=3.2 * size)
+    [left, top, right, bottom] = small[0].box
+    assert right - left == bottom - top == round(3.2 * size)
+    assert 49 * size < left < right < 61 * size  # three cells, and a little more around them
+    assert 19 * size < top < bottom < 31 * size
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 700), (700, 3), (64, 64)])

@@ -14,7 +14,7 @@ from pathlib import Path
 import gradio as gr
 
 STATIC = Path(__file__).parent / "static"
-STYLES = ("viewer.css", "case.css", "learning.css")
+STYLES = ("viewer.css", "case.css", "page.css", "learning.css", "slides.css")
 
 # Constant, without placeholders: a value pasted into the template would run as code.
 _TEMPLATE = """

@@ -14,6 +14,7 @@ import { show as showKey } from './keys.js';
 import { HPF_MM2, isUsed, nameOf, nucleiAsked, planField, putField, roleForNew } from './sheet.js';
 import { SignOff } from './signoff.js';
 import { SpecimenForm } from './specimen.js';
+import { Slides } from './slides.js';
 import { squareAt, squareHolding } from './squares.js';
 import { QuPathImport } from './qupath.js';
 import { WorkList } from './worklist.js';
@@ -55,6 +56,7 @@ export class CaseDesk {
       reader: () => viewer.reader(), onReader: (name) => { viewer.setReader(name); this.sign.rename(name); }, palette: () => viewer.panel.palette,
       onService: (service) => { viewer.panel.service = service; viewer.showNumbers(); }, onPlace: (image, x, y, reachUm, words) => this.goNear(image, x, y, reachUm, words),
     });
+    this.slides = new Slides(viewer.root, base, { onImage: (id) => viewer.choose(id), onChanged: () => viewer.refresh() });
     this.qupath = new QuPathImport(viewer.root, base, { image: () => this.imageToFill(), reader: () => viewer.reader(), onNotice, onDone: () => viewer.refresh() });
     this.importButton = el('button', { type: 'button', onclick: () => this.qupath.open() }, 'Import from QuPath…');
     this.more = el('section', { class: 'nv-more', 'aria-label': 'Specimen and import' }, this.specimen.node, el('p', { class: 'nv-row nv-import' }, this.importButton));
@@ -172,6 +174,7 @@ export class CaseDesk {
     Object.assign(this, { images, briefs });
     const { state } = this.store ?? {}, own = state ? { id: state.id, images: state.images.map(({ id }) => id) } : null;
     this.list.show(images, briefs, this.viewer.openId, own);
+    this.slides.showImages(images);
     this.worklist.show();
     this.worklist.poke(JSON.stringify([briefs.map(({ id, rev, state: of, shown }) => [id, rev, of, shown]), images.map((image) => [image.id, image.scoring, image.rev, image.state])]));
     const brief = briefs.find(({ id }) => id === this.store?.id);

@@ -97,7 +97,8 @@ function resultOf({ shown, class_name: name, state }) {
   return [state === 'signed' ? '✓' : '', shown === null ? '–' : `${shown} %`, (name ?? '').replace('Ki67-based', 'Ki67')].filter(Boolean).join(' ');
 }
 
-function short(image) {
+/** What an image came to, or what is going on with it. */
+export function short(image) {
   if (image.refused) return 'not counted';
   if (image.counts) return image.index_percent === null ? 'no tumour' : `${percent(image.index_percent)} %`;
   return image.state === 'running' && image.tiles_total > 1 ? `${image.tiles_done}/${image.tiles_total}` : image.state;

@@ -1,6 +1,6 @@
-// The page about learning: a dialog over the viewer, which stays as it is underneath. It has an address of its own (?learning=1), so that
-// Back leads out of it, and into it again after a look at a nucleus.
+// The page about learning: a dialog over the viewer, which stays as it is underneath. It has an address of its own (?learning=1).
 
+import { Address } from './address.js';
 import { button, el, setText } from './element.js';
 import { Gallery, describeChange } from './gallery.js';
 import { ask, UNSURE } from './http.js';
@@ -35,20 +35,19 @@ export class Learning {
     this.past = el('section', { class: 'nv-card', 'aria-label': 'Lessons', hidden: true }, el('h3', {}, 'Lessons'), this.list);
     this.disk = el('p', { class: 'nv-hint nv-disk' });
     this.body = el('div', { class: 'nv-learning-body' }, this.lead, el('div', { class: 'nv-columns' }, el('div', {}, this.card.node, this.lesson), el('div', {}, this.lineage.node, this.past, this.disk)));
-    this.node = el('dialog', { class: 'nv-learning', 'aria-label': 'Learning' }, el('div', { class: 'nv-learning-head' }, this.title, this.lost, button('Close', () => this.close(), { title: 'Back to the image (Esc)' })), this.body, this.say);
+    this.node = el('dialog', { class: 'nv-page nv-learning', 'aria-label': 'Learning' }, el('div', { class: 'nv-page-head' }, this.title, this.lost, button('Close', () => this.close(), { title: 'Back to the image (Esc)' })), this.body, this.say);
     this.body.hidden = true;
     host.append(this.node);
+    this.address = new Address(host, this.node, ADDRESS, /^1$/, () => this.show());
     this.poll = new Poll((isCurrent) => this.refresh(isCurrent), () => this.pause());
     this.listen();
     this.poll.start();
-    if (isAddressed()) this.show();
+    if (this.address.value) this.show();
   }
 
   listen() {
     this.node.addEventListener('keydown', (event) => event.stopPropagation()); // the viewer's keys are not meant here
     this.node.addEventListener('cancel', (event) => { if (this.card.drop() || this.lineage.drop()) event.preventDefault(); }); // Escape takes a question back first
-    this.node.addEventListener('close', () => this.onClosed());
-    window.addEventListener('popstate', () => this.onBack());
     document.addEventListener('click', (event) => {
       if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || !event.target.closest?.(`a[href="?${ADDRESS}=1"]`)) return; // a new tab may be wanted
       event.preventDefault();
@@ -59,9 +58,7 @@ export class Learning {
   // Opening and closing
 
   open() {
-    if (this.node.open) return;
-    window.history.pushState({ ...window.history.state, learning: 'pushed' }, '', addressOf(true));
-    this.show();
+    if (!this.node.open) this.address.open('1');
   }
 
   show() {
@@ -77,28 +74,9 @@ export class Learning {
     this.node.close();
   }
 
-  /** Closed by the button, Escape or Back: the address follows, unless Back has changed it already. */
-  onClosed() {
-    if (isAddressed()) {
-      if (window.history.state?.learning === 'pushed') window.history.back();
-      else window.history.replaceState(window.history.state, '', addressOf(false));
-    }
-  }
-
-  onBack() {
-    const { image } = this.host.dataset, url = new URL(window.location.href);
-    if (image) { // another one may be open than when this address was left
-      url.searchParams.set('image', image);
-      window.history.replaceState(window.history.state, '', url);
-    }
-    if (isAddressed()) this.show();
-    else this.node.close();
-  }
-
   /** To a nucleus of the gallery; Back leads here again. */
   leaveFor(change) {
-    window.history.pushState({ ...window.history.state, learning: undefined }, '', addressOf(false));
-    this.node.close();
+    this.address.leave();
     this.handlers.onPlace(change.image, change.x, change.y, NEAR_UM, describeChange(change));
   }
 
@@ -218,15 +196,4 @@ export class Learning {
     return el('li', {}, el('button', { type: 'button', 'data-run': id, 'aria-current': id === this.chosen ? 'true' : null, title: sentence || null, onclick: () => this.choose(id) },
       el('span', { class: `nv-mark nv-mark-${state}`, 'aria-hidden': 'true' }, mark), el('span', { class: 'nv-label' }, `Lesson ${id}: ${word}`), el('span', { class: 'nv-short', title: at ? when(at) : null }, at ? when(at).slice(0, 10) : '')));
   }
-}
-
-function isAddressed() {
-  return new URL(window.location.href).searchParams.get(ADDRESS) === '1';
-}
-
-function addressOf(isOpen) {
-  const url = new URL(window.location.href);
-  if (isOpen) url.searchParams.set(ADDRESS, '1');
-  else url.searchParams.delete(ADDRESS);
-  return url;
 }

@@ -37,7 +37,7 @@ export class Panel {
     this.legend = el('section', { class: 'nv-legend', 'aria-label': 'Legend' });
     this.review = new ReviewPanel(handlers);
     const key = el('p', { class: 'nv-hint' }, 'Ring around a mark: changed or confirmed by a person; with ticks: placed by one. Pale: left out. Non-tumour never enters the index.');
-    host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.worklist.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
+    host.append(this.notices, this.score, desk.fields.node, this.about, this.legend, key, this.review.node, desk.more, desk.sign.node, desk.worklist.node, desk.slides.node, desk.list.node, el('p', { class: 'nv-ruo' }, RESEARCH_USE_ONLY));
   }
 
   /** Gradio's, in place of its last ones; the viewer's own stay. */

@@ -13,6 +13,7 @@ import { Keys, KeySheet } from './keys.js';
 import { Leaving } from './leaving.js';
 import { fit, lookAt, viewOf, walk } from './looking.js';
 import { recall, remember } from './memory.js';
+import { createOsd } from './osd.js';
 import { Overlay } from './overlay.js';
 import { NOUNS, PALETTES } from './palettes.js';
 import { Panel } from './panel.js';
@@ -42,11 +43,7 @@ class Viewer {
     this.leaving = new Leaving(base, { onStale: (...what) => this.onStale(...what), onEnd: () => this.desk.onLeft(), reader: () => this.reader() });
     this.root = element.querySelector('.nv-root');
     this.stage = element.querySelector('.nv-stage');
-    this.osd = window.OpenSeadragon({
-      element: this.stage, prefixUrl: '', showNavigationControl: false, showNavigator: true, navigatorPosition: 'TOP_RIGHT',
-      navigatorSizeRatio: 0.16, navigatorAutoFade: false, drawer: 'canvas', keyboardNavEnabled: false, animationTime: 0.25, maxZoomPixelRatio: 8,
-      gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true }, gestureSettingsPen: { clickToZoom: false, dblClickToZoom: false }, imageLoaderLimit: 6,
-    });
+    this.osd = createOsd(this.stage, { dblClickToZoom: true });
     this.tiles = new Tiles(this.osd);
     this.details = new Details(this.root);
     this.keys = new Keys();
@@ -119,13 +116,14 @@ class Viewer {
     return recall(READER_KEY) ?? '';
   }
 
-  /** Gradio's message: {image, details, notices, opens, rev}. Python always raises rev, so that the same case can be opened again. */
+  /** Gradio's message: {image, details, notices, opens, slide, rev}. Python always raises rev, so that the same case can be opened again. */
   onValue() {
-    const { image, details, notices, opens } = this.props.value || {};
+    const { image, details, notices, opens, slide } = this.props.value || {};
     if (notices) this.panel.showNotices(notices);
     if (details) this.details.fill(details);
     if (image && !opens && ![null, image].includes(this.openId)) this.trigger('select', { id: this.openId }); // whose details the answer overwrote
     else if (image) this.open(image);
+    if (slide) this.desk.slides.open(slide);
     this.refresh();
   }
 

@@ -1,0 +1,70 @@
+// Where a slide is brown at low power: the map over it, and the brownest places. Fetched when it is first asked for.
+
+import { button, el, setText } from './element.js';
+import { isSame } from './changes.js';
+import { ask } from './http.js';
+
+const TIMEOUT_MS = 120_000; // the first look at a large slide
+const WORDS = 'Share of brown in the stain, seen at low power. No count: look for yourself.';
+
+export class BrownCard {
+  /** handlers: size() → mm² of the places, onMap(map or null), onSpot(box). */
+  constructor(base, handlers) {
+    Object.assign(this, { base, handlers, slide: null, map: null, turn: 0 });
+    this.box = el('input', { type: 'checkbox', 'data-brown': '', onchange: () => this.toggle() });
+    this.said = el('p', { class: 'nv-hint', role: 'status' });
+    this.list = el('ol', { class: 'nv-picks', 'aria-label': 'Brownest places' });
+    this.node = el('section', { class: 'nv-card', 'aria-label': 'Brown at low power' }, el('h3', {}, 'Brown at low power'),
+      el('label', { class: 'nv-check' }, this.box, 'Show where the slide is brown'), el('p', { class: 'nv-hint' }, WORDS), this.said, this.list);
+  }
+
+  /** Of another slide nothing is known yet. */
+  open(slide) {
+    if (slide.id === this.slide?.id) return this.showMap();
+    Object.assign(this, { slide, map: null, turn: this.turn + 1 });
+    this.box.checked = false;
+    setText(this.said, '');
+    this.list.replaceChildren();
+  }
+
+  toggle() {
+    this.showMap();
+    if (this.box.checked) this.look();
+  }
+
+  /** Places of another size are wanted. */
+  resize() {
+    if (this.box.checked) this.look();
+  }
+
+  async look() {
+    const { slide } = this, turn = ++this.turn, mm2 = this.handlers.size();
+    if (this.map?.mm2 === mm2) return;
+    setText(this.said, 'Looking at the slide…');
+    try {
+      const map = await ask(`${this.base}nucleus/api/slides/${slide.id}/brown?mm2=${mm2}`, { timeout: TIMEOUT_MS });
+      if (turn !== this.turn) return;
+      this.map = { ...map, mm2 };
+      setText(this.said, map.spots.length ? '' : 'No place stands out.');
+      this.list.replaceChildren(...map.spots.map((spot, i) => this.line(spot, i)));
+    } catch (error) {
+      if (turn !== this.turn) return;
+      setText(this.said, error.status ? error.message : 'The server does not answer. Try again.');
+      this.box.checked = false;
+    }
+    this.showMap();
+  }
+
+  line({ box, brown }, i) {
+    return el('li', {}, el('button', { type: 'button', 'data-spot': i, 'data-box': box, onclick: () => this.handlers.onSpot(box) }, el('span', { class: 'nv-pick-n' }, `${i + 1}`), `${Math.round(100 * brown)} % brown`));
+  }
+
+  showMap() {
+    this.handlers.onMap(this.box.checked ? this.map : null);
+  }
+
+  /** Which place is the draft now. */
+  mark(draft) {
+    for (const line of this.list.querySelectorAll('button')) line.setAttribute('aria-pressed', Boolean(draft) && isSame(line.dataset.box.split(',').map(Number), draft));
+  }
+}
