@@ -52,7 +52,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):
                 files = gr.File(
-                    label="Drop Ki67 images here", file_count="multiple", height=164, elem_id="upload", type="filepath"
+                    label="Drop Ki67 images or slides here", file_count="multiple", height=164, elem_id="upload", type="filepath"
                 )
                 into = gr.Radio([ALONE, TOGETHER, TO_OPEN], value=ALONE, label="Dropped images", elem_id="upload-into")
                 with gr.Group(elem_id="details"):

@@ -13,11 +13,13 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.slides import take_in_slide
 from nucleus_app.services.workplace import open_workplace
 from nucleus_app.settings import Settings
 from tests.e2e.bench import Bench
 from tests.e2e.running import RunningApp, free_port, open_chromium
 from tests.e2e.seeding import grade_candidates, seed_case
+from tests.imaging.slide_files import write_slide
 
 PICTURES = Path(__file__).parent.parent.parent / "docs" / "pictures"
 COLOURS = 256
@@ -40,6 +42,7 @@ def main() -> None:
         hot = seed_case(
             workplace, large.rgb, grade_candidates(large.nuclei, np.random.default_rng(1)), "Synthetic overview"
         )
+        drawn = take_in_slide(workplace, write_slide(Path(folder) / "slide.svs", draw_slide(), mpp=0.5), "S26-4711")
         workplace.jobs.close()
         app.start()
         try:
@@ -52,6 +55,8 @@ def main() -> None:
                 grade(Bench(page, app, hot).open())
                 keep(page.screenshot(), PICTURES / "case.png")
                 keep(draw_report(app, hot), PICTURES / "report.png")
+                choose_fields(page, app, drawn.id)
+                keep(page.screenshot(), PICTURES / "slide.png")
         finally:
             app.stop()
 
@@ -94,6 +99,42 @@ def grade(bench: Bench) -> None:
     page.mouse.move(5, 5)
     page.wait_for_timeout(2000)
     page.evaluate("document.querySelector('.nv-panel').scrollTop = 0")
+
+
+def draw_slide() -> np.ndarray:
+    """An oval of tissue whose share of positive nuclei grows towards one place."""
+    side, columns, rows = 600, 16, 12
+    shares = np.linspace(0.02, 0.6, 6)
+    fields = [
+        draw_field(FieldRecipe(side, side, positive_share=s), np.random.default_rng(n)).rgb
+        for n, s in enumerate(shares)
+    ]
+    x, y = np.meshgrid(np.arange(columns * side), np.arange(rows * side))
+    is_tissue = ((x / side - 8) / 6.6) ** 2 + ((y / side - 6) / 4.8 + 0.12 * np.sin(x / 700)) ** 2 < 1
+    slide = np.full((rows * side, columns * side, 3), 243, np.uint8)
+    for row in range(rows):
+        for column in range(columns):
+            far = np.hypot(column - 10.5, row - 4.5)
+            field = fields[int(np.clip(5 - far, 0, 5))]
+            slide[row * side : (row + 1) * side, column * side : (column + 1) * side] = np.rot90(
+                field, (row + column) % 4
+            )
+    slide[~is_tissue] = 243
+    return slide
+
+
+def choose_fields(page: Page, app: RunningApp, slide: int) -> None:
+    """Two fields are cut, the brownest place is the draft."""
+    for box in ([3000, 3600, 3894, 4494], [5200, 4600, 6094, 5494]):
+        httpx.post(f"{app.url}nucleus/api/slides/{slide}/fields", json={"box": box}, timeout=60).raise_for_status()
+    page.goto(f"{app.url}?slide={slide}")
+    picker = page.get_by_role("dialog", name="Choose fields")
+    expect(picker).to_have_attribute("data-ready", "yes")
+    picker.get_by_label("0.2 mm²").check()
+    picker.get_by_label("Show where the slide is brown").check()
+    picker.get_by_role("list", name="Brownest places").get_by_role("button").first.click()
+    picker.get_by_role("application").press("f")
+    page.wait_for_timeout(2000)
 
 
 def draw_report(app: RunningApp, image: int) -> bytes:
