@@ -40,7 +40,7 @@ def serve(settings: Settings) -> None:
     from nucleus_app.services.base_version import keep_base
     from nucleus_app.services.child import TRAINER, WORKER, Child
     from nucleus_app.services.intake import take_in_demo
-    from nucleus_app.services.slides import remove_expired
+    from nucleus_app.services.slides import watch_expiry
     from nucleus_app.services.workplace import open_workplace
     from nucleus_app.ui.page import CSS, build_page
     from nucleus_app.ui.viewer.component import STATIC, static_version
@@ -52,7 +52,7 @@ def serve(settings: Settings) -> None:
     tempfile.tempdir = str(settings.temporary_dir)  # a report holds pixels and names while it is set
     workplace = open_workplace(settings)
     workplace.blobs.sweep()
-    remove_expired(workplace)
+    watch_expiry(workplace)
     keep_base(workplace)
     if settings.demo:
         take_in_demo(workplace)

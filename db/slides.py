@@ -26,10 +26,10 @@ class NewSlide:
     case_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredSlide(NewSlide):
-    id: int = 0
-    taken_in: datetime = datetime.min
+    id: int
+    taken_in: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,12 @@ def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
     ]  # fmt: skip
 
 
+def find_slides_of(session: Session, image_ids: list[int]) -> dict[int, int]:
+    """From which slide each of these images was cut out; those that were not are left out."""
+    rows = select(SlideFieldRow).where(SlideFieldRow.image_id.in_(image_ids))
+    return {row.image_id: row.slide_id for row in session.scalars(rows)}
+
+
 def _get_row(session: Session, slide_id: int) -> SlideRow:
     row = session.get(SlideRow, slide_id, populate_existing=True)
     if row is None or row.removed is not None:
@@ -110,5 +116,6 @@ def _get_row(session: Session, slide_id: int) -> SlideRow:
 def _stored(row: SlideRow) -> StoredSlide:
     pixel_size = PixelSize(row.mpp, row.mpp_source or "") if row.mpp is not None else None
     return StoredSlide(
-        row.file, row.maker, row.label, row.width_px, row.height_px, pixel_size, row.case_id, row.id, row.taken_in
-    )
+        row.file, row.maker, row.label, row.width_px, row.height_px, pixel_size, row.case_id,
+        id=row.id, taken_in=row.taken_in,
+    )  # fmt: skip

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nucleus_app.imaging.slides import Box
 from nucleus_app.imaging.stain import density_to_stains, rgb_to_density
 
 CELL_UM = 100.0
@@ -19,15 +21,15 @@ FEWEST_TISSUE, FEWEST_WINDOW_TISSUE = 0.15, 0.8
 """Share of a cell that must be tissue, and of the cells of the fullest window that a window must hold: biopsies are narrow."""
 TISSUE_DENSITY, DARK_DENSITY = 0.12, 5.0
 """Summed optical density of tissue at low power; what is darker is ink, a fold or the slide's edge."""
-LEAST_DAB = 0.05
-"""Density of DAB above the slide's usual tissue from which it is brown (decision 0011 has what was measured)."""
+GROUND_PERCENTILE, LEAST_DAB = 10, 0.1
+"""Density of DAB above that of the slide's palest tissue from which it is brown (decision 0011 has what was measured)."""
 SAMPLES = 1_000_000
 MOST_SPOTS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class BrownMap:
-    """By square cells of ``size_px`` pixels of the slide, (rows, columns): DAB beyond that of the slide's usual tissue, and all
+    """By square cells of ``size_px`` pixels of the slide, (rows, columns): DAB beyond that of the slide's palest tissue, and all
     stain that counts, this and haematoxylin; 0 without tissue.
     """
 
@@ -45,7 +47,7 @@ class BrownMap:
 class BrownSpot:
     """``box``: left, top, right, bottom in pixels of the slide."""
 
-    box: tuple[int, int, int, int]
+    box: Box
     share: float
 
 
@@ -75,11 +77,10 @@ def map_brown(rgb: NDArray[np.uint8], downsample: float, mpp: float | None) -> B
 
 
 def find_brown_spots(
-    brown: BrownMap, width_px: int, height_px: int, side_px: float | None = None
+    brown: BrownMap, width_px: int, height_px: int, side_px: float | None = None, taken: Sequence[Box] = ()
 ) -> tuple[BrownSpot, ...]:
-    """The square windows of about ``side_px`` with the highest share, best first, none over another; as full of tissue as the slide has them.
-    Each is given
-    as a square of that side around the middle of its cells, moved inwards at the slide's border.
+    """The squares of ``side_px`` with the highest share, best first, none over another or over what is ``taken``, about as full of
+    tissue as the slide has them. Each lies around the middle of whole cells, moved inwards at the slide's border.
     """
     wanted = WINDOW_CELLS if side_px is None else max(1, round(side_px / brown.size_px))
     side = min(wanted, *brown.stain.shape)
@@ -88,24 +89,29 @@ def find_brown_spots(
     share = _divide(browns, stains)
     share[np.isnan(share) | (tissue < FEWEST_WINDOW_TISSUE * tissue.max())] = -1
     spots: list[BrownSpot] = []
-    while len(spots) < MOST_SPOTS:
-        row, column = (int(i) for i in np.unravel_index(share.argmax(), share.shape))
-        if share[row, column] <= 0:
+    for place in np.argsort(share, axis=None)[::-1]:
+        row, column = divmod(int(place), share.shape[1])
+        if len(spots) == MOST_SPOTS or share[row, column] <= 0:
             break
         left, top = (
             max(0, min(round((first + side / 2) * brown.size_px - own / 2), length - own))
             for first, length in ((column, width_px), (row, height_px))
         )
-        spots.append(BrownSpot((left, top, left + own, top + own), float(share[row, column])))
-        share[max(0, row - side + 1) : row + side, max(0, column - side + 1) : column + side] = -1
+        box = (left, top, left + own, top + own)
+        if not any(_overlap(box, other) for other in (*taken, *(spot.box for spot in spots))):
+            spots.append(BrownSpot(box, float(share[row, column])))
     return tuple(spots)
 
 
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
 def _find_ground(rgb: NDArray[np.uint8]) -> float:
-    """DAB of the slide's usual tissue: what a background stain, or the haematoxylin of this laboratory, leaves everywhere."""
+    """DAB of the slide's palest tissue: what a background stain, or the haematoxylin of this laboratory, leaves everywhere."""
     step = max(1, math.isqrt(rgb.shape[0] * rgb.shape[1] // SAMPLES))
     is_tissue, _, dab = _separate(rgb[::step, ::step])
-    return float(np.median(dab[is_tissue])) if is_tissue.any() else 0.0
+    return float(np.percentile(dab[is_tissue], GROUND_PERCENTILE)) if is_tissue.any() else 0.0
 
 
 def _separate(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]]:

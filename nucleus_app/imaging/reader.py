@@ -21,7 +21,7 @@ from nucleus_app.imaging.pixel_size import find_pixel_size
 from nucleus_app.imaging.slides import Slide, find_maker
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP", "GIF")
-EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif", ".svs", ".ndpi", ".scn")
 MIN_SIDE_PX = 32
 SAMPLES = 4_000_000
 NEARLY_BLACK = 64
@@ -69,13 +69,24 @@ def read_image(path: Path, *, max_megapixels: int) -> ReadImage:
             with warnings.catch_warnings():
                 # Pillow warns of large images; size is judged below, and broken metadata is no reason to refuse pixels.
                 warnings.simplefilter("ignore")
-                return _decode(file, max_megapixels, is_tiled=maker is not None)
+                return _decode(file, max_megapixels, _count_levels(path, maker), is_tiled=maker is not None)
     except OSError as error:
         raise InvalidImage(
             f"The file cannot be opened ({error.strerror}): check that it is there and readable."
         ) from error
     except MemoryError as error:
         raise InvalidImage("There is not enough memory to open this image: crop it or export fields of it.") from error
+
+
+def _count_levels(path: Path, maker: str | None) -> int:
+    """Of a tiled TIFF, which are pages to Pillow."""
+    if maker is None:
+        return 1
+    try:
+        with Slide(path, maker) as slide:
+            return slide.levels
+    except InvalidImage:
+        return 1
 
 
 def _read_slide(path: Path, maker: str, file: BufferedReader, max_megapixels: int) -> ReadImage:
@@ -92,7 +103,7 @@ def _digest(file: BufferedReader) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _decode(file: BufferedReader, max_megapixels: int, *, is_tiled: bool) -> ReadImage:
+def _decode(file: BufferedReader, max_megapixels: int, levels: int, *, is_tiled: bool) -> ReadImage:
     file.seek(0)
     try:
         with Image.open(file, formats=FORMATS) as image:
@@ -100,7 +111,7 @@ def _decode(file: BufferedReader, max_megapixels: int, *, is_tiled: bool) -> Rea
             file_format = "JPEG" if image.format == "MPO" else str(image.format)
             pixel_size = find_pixel_size(image)
             notes: list[str] = []
-            rgb = _to_rgb(image, notes)
+            rgb = _to_rgb(image, notes, levels)
     except UnidentifiedImageError as error:
         raise InvalidImage(
             f"The file is not an image this app can read. {_ACCEPTED}, and slides in one file: SVS, NDPI, SCN, pyramidal TIFF."
@@ -134,9 +145,9 @@ def _check_not_tiny(width: int, height: int) -> None:
         )
 
 
-def _to_rgb(image: Image.Image, notes: list[str]) -> NDArray[np.uint8]:
+def _to_rgb(image: Image.Image, notes: list[str], levels: int) -> NDArray[np.uint8]:
     frames = getattr(image, "n_frames", 1)
-    if frames > 1:
+    if frames > levels:
         notes.append(f"The file holds {frames} pages or frames; only the first was read.")
     if image.mode in _SIXTEEN_BIT:
         notes.append("A grey image with more than 8 bits was stretched to 8 bits; Ki67 needs colour.")

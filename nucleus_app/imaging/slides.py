@@ -22,16 +22,23 @@ Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels of the full resolution; corners lie between pixels."""
 
 GENERIC = "generic-tiff"
-MAKERS = {
-    "aperio": "Aperio", "hamamatsu": "Hamamatsu", "leica": "Leica", "philips": "Philips", "ventana": "Ventana",
-    "trestle": "Trestle", "sakura": "Sakura", "zeiss": "Zeiss", "mirax": "3DHISTECH", "dicom": "DICOM",
-}  # fmt: skip
-MOST_SIDE_PX = 8192
+TIFF_MAGIC = (b"II*\0", b"II+\0", b"MM\0*", b"MM\0+")
+"""Only TIFF is asked for: files of other kinds name further files, and OpenSlide would read whatever they name."""
+MOST_SMALLEST_PX = 80_000_000
 """Of the smallest level: a slide without small copies of itself would be decoded whole to be looked at once."""
+MOST_READ_PX = 4096 * 4096
+"""To show one tile, where levels lie far apart."""
 MOST_TILE_PX = 8192
+SLACK = 1.01
+"""A level 4.0002 times smaller is good enough for what should be 4 times smaller."""
 MOST_OVERVIEW_PX = 30_000_000
 SMALL_PX = 2048
 STRIPE_PX = 2048
+_DAMAGED = "The slide is damaged or incomplete: export it again and send the new file."
+_BOUNDS = ("openslide.bounds-x", "openslide.bounds-y", "openslide.bounds-width", "openslide.bounds-height")
+_MPP = ("openslide.mpp-x", "openslide.mpp-y")
+_RESOLUTION = ("tiff.XResolution", "tiff.YResolution")
+_UM_PER_UNIT = {"inch": 25_400.0, "centimeter": 10_000.0}
 _TILE_SIDES = (".tile-width", ".tile-height")
 
 
@@ -41,8 +48,12 @@ class Slide:
     def __init__(self, path: Path, maker: str) -> None:
         self._slide = _open(path)
         self.maker = maker
-        self.width_px, self.height_px = self._slide.dimensions
-        self._zoom = DeepZoomGenerator(self._slide, tile_size=TILE_PX, overlap=0)
+        # Some scanners place what they scanned on a far larger plane; as QuPath does, the slide is what was scanned.
+        full = dict(zip(_BOUNDS, (0, 0, *self._slide.dimensions), strict=True))
+        self._left, self._top, self.width_px, self.height_px = (
+            int(self._slide.properties.get(name, usual)) for name, usual in full.items()
+        )
+        self._zoom = DeepZoomGenerator(self._slide, tile_size=TILE_PX, overlap=0, limit_bounds=True)
         self._last_small = max(n for n, size in enumerate(self._zoom.level_dimensions) if max(size) <= SMALL_PX)
         self._small: Pyramid | None = None
         self._lock = threading.Lock()
@@ -57,20 +68,32 @@ class Slide:
         self._slide.close()
 
     @property
+    def levels(self) -> int:
+        """In how many sizes the file holds the picture."""
+        return int(self._slide.level_count)
+
+    @property
     def megapixels(self) -> float:
         return self.width_px * self.height_px / 1e6
 
     @property
     def pixel_size(self) -> PixelSize | None:
         """µm/px of the full resolution as the file states it."""
+        source = f"{self.maker} metadata" if self.maker else "TIFF resolution"
+        return self._read_mpp(_MPP, source) or self._read_mpp(_RESOLUTION, "TIFF resolution")
+
+    def _read_mpp(self, names: tuple[str, str], source: str) -> PixelSize | None:
         try:
-            across, down = (float(self._slide.properties[name]) for name in ("openslide.mpp-x", "openslide.mpp-y"))
-        except (KeyError, ValueError):
+            across, down = (float(self._slide.properties[name]) for name in names)
+            if names == _RESOLUTION:
+                unit = _UM_PER_UNIT[self._slide.properties["tiff.ResolutionUnit"]]
+                across, down = unit / across, unit / down
+        except (KeyError, ValueError, ZeroDivisionError):
             return None
         mpp = (across + down) / 2
         if not POSSIBLE_MPP[0] <= mpp <= POSSIBLE_MPP[1] or abs(across - down) > 0.05 * mpp:
             return None
-        return PixelSize(mpp, f"{self.maker} metadata" if self.maker else "TIFF resolution")
+        return PixelSize(mpp, source)
 
     @property
     def descriptor(self) -> str:
@@ -86,7 +109,7 @@ class Slide:
         except ValueError as error:
             raise NotFound(f"there is no tile {column}, {row} at level {level}") from error
         except OpenSlideError as error:
-            raise _damaged(error) from error
+            raise InvalidImage(_DAMAGED) from error
         image.info.clear()  # a scanner's colour profile would go into every tile
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=88)
@@ -114,44 +137,61 @@ class Slide:
 
     def overview(self) -> tuple[NDArray[np.uint8], float]:
         """All of it at low power, (H, W, 3), and how many times larger the slide is. Raises InvalidImage."""
-        sizes = self._slide.level_dimensions
+        sizes = [self._size_at(level) for level in range(self._slide.level_count)]
         level = next((n for n, (w, h) in enumerate(sizes) if w * h <= MOST_OVERVIEW_PX), len(sizes) - 1)
         return self._read((0, 0), level, sizes[level]), float(self._slide.level_downsamples[level])
 
+    def _size_at(self, level: int) -> tuple[int, int]:
+        smaller = self._slide.level_downsamples[level]
+        return max(1, round(self.width_px / smaller)), max(1, round(self.height_px / smaller))
+
     def _read(self, corner: tuple[int, int], level: int, size: tuple[int, int]) -> NDArray[np.uint8]:
         try:
-            part = self._slide.read_region(corner, level, size)
+            part = self._slide.read_region((corner[0] + self._left, corner[1] + self._top), level, size)
         except OpenSlideError as error:
-            raise _damaged(error) from error
+            raise InvalidImage(_DAMAGED) from error
         ground = Image.new("RGB", size, "white")
         ground.paste(part, mask=part.getchannel("A"))
         return np.asarray(ground)
 
     def check_can_be_browsed(self) -> None:
-        """Raises InvalidImage where looking at all of it at once would decode all of it."""
-        if max(self._slide.level_dimensions[-1]) > MOST_SIDE_PX:
+        """Raises InvalidImage where a look at low power would decode far more than it shows."""
+        levels = range(self._last_small + 1, self._zoom.level_count)
+        reads = [self._zoom.get_tile_coordinates(level, (0, 0))[2] for level in levels]
+        width, height = self._size_at(self._slide.level_count - 1)
+        if width * height > MOST_SMALLEST_PX or any(w * h > MOST_READ_PX for w, h in reads):
             raise InvalidImage(
-                f"The slide has {self.width_px} × {self.height_px} pixels and no small copies of itself to look at it: save it "
-                "as a pyramid (SVS or pyramidal TIFF), or export fields of it."
+                f"The slide has {self.width_px} × {self.height_px} pixels and too few small copies of itself to look at it (those "
+                "of OME-TIFF are not found): save it as SVS or pyramidal TIFF, or export fields of it."
             )
 
 
 def find_maker(path: Path) -> str | None:
     """Which scanner's file it is; an empty name for a tiled TIFF of nobody in particular, None for no slide."""
     try:
+        with path.open("rb") as file:
+            if file.read(4) not in TIFF_MAGIC:
+                return None
         vendor = OpenSlide.detect_format(path)
     except (OpenSlideError, OSError):
         return None
     if vendor is None:
         return None
-    return "" if vendor == GENERIC else MAKERS.get(vendor, vendor.capitalize())
+    return "" if vendor == GENERIC else str(vendor).capitalize()
+
+
+class _Levels(OpenSlide):
+    """Chooses levels as if scanners rounded their sizes to whole pixels, as they do."""
+
+    def get_best_level_for_downsample(self, downsample: float) -> int:
+        return super().get_best_level_for_downsample(downsample * SLACK)
 
 
 def _open(path: Path) -> OpenSlide:
     try:
-        slide = OpenSlide(path)
+        slide = _Levels(path)
     except (OpenSlideError, OSError) as error:
-        raise _damaged(error) from error
+        raise InvalidImage(_DAMAGED) from error
     sides = [int(text) for name, text in slide.properties.items() if name.endswith(_TILE_SIDES) and text.isdecimal()]
     if max(sides, default=0) > MOST_TILE_PX:  # one pixel of it would decode as much
         slide.close()
@@ -159,7 +199,3 @@ def _open(path: Path) -> OpenSlide:
             f"The slide is kept in tiles of {max(sides)} pixels; up to {MOST_TILE_PX} are read: save it with smaller tiles."
         )
     return slide
-
-
-def _damaged(error: Exception) -> InvalidImage:
-    return InvalidImage(f"The slide is damaged or incomplete ({error}): export it again and send the new file.")

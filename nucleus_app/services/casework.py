@@ -14,6 +14,7 @@ from db.edits import StoredReview, list_readers, list_reviews
 from db.engine import session_scope
 from db.images import StoredImage, list_images_of
 from db.scorings import StoredScoring, list_latest_scorings
+from db.slides import find_slides_of
 from nucleus_app import __version__
 from nucleus_app.domain.rules import RULES
 from nucleus_app.domain.sheet import CaseSheet, FieldPlan
@@ -46,6 +47,8 @@ class CaseView:
     scorings: dict[int, StoredScoring]
     reviews: dict[int, StoredReview]
     readers: tuple[str, ...]
+    slides: dict[int, int]
+    """From which slide an image was cut out."""
 
     @property
     def is_signed(self) -> bool:
@@ -90,7 +93,7 @@ def view_case(session: Session, case_id: int) -> CaseView:
     ids = [scoring.id for scoring in scorings.values()]
     return CaseView(
         case, find_sign_off(session, case_id), tuple(images), scorings, list_reviews(session, ids),
-        tuple(list_readers(session, ids)),
+        tuple(list_readers(session, ids)), find_slides_of(session, [image.id for image in images]),
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from db.edits import list_edits
 from db.engine import session_scope
 from db.images import list_case_ids
 from db.scorings import list_scoring_ids
-from db.slides import get_slide, list_cuts
+from db.slides import list_cuts
 from nucleus_app.errors import InvalidCase, NotFound
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.kinet.preprocess import Rgb
@@ -117,10 +117,13 @@ def write_geojson(desk: CaseDesk, case_id: int, image_id: int, *, multipoint: bo
 
 
 def write_slide_geojson(workplace: Workplace, desk: CaseDesk, slide_id: int) -> Download:
-    """What was counted in the fields of a slide, at their places on it, for QuPath with that slide open. Raises NotFound."""
+    """What was counted in the fields of a slide, at their places on it, for QuPath with that slide open; also of a slide whose file is
+    gone. Raises NotFound.
+    """
     with session_scope(workplace.engine) as session:
-        get_slide(session, slide_id)
         cuts = list_cuts(session, [slide_id])
+    if not cuts:
+        raise NotFound(f"No field was cut out of slide {slide_id}: choose one first.")
     features = []
     for case_id in dict.fromkeys(cut.case_id for cut in cuts):
         report, _ = desk.report(case_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,11 @@ def build_page(workplace: Workplace) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Column(scale=0, min_width=270):
                 files = gr.File(
-                    label="Drop Ki67 images or slides here", file_count="multiple", height=164, elem_id="upload", type="filepath"
+                    label="Drop Ki67 images or slides here",
+                    file_count="multiple",
+                    height=164,
+                    elem_id="upload",
+                    type="filepath",
                 )
                 into = gr.Radio([ALONE, TOGETHER, TO_OPEN], value=ALONE, label="Dropped images", elem_id="upload-into")
                 with gr.Group(elem_id="details"):
@@ -109,28 +114,34 @@ class Handlers:
         notices: list[Notice] = []
         taken: list[int] = []
         slides: list[int] = []
+        whole: list[Path] = []
         case_id = self._find_case(dropped_on) if into == TO_OPEN else None
-        for path in map(Path, dict.fromkeys(paths or [])):  # the same file twice has one place in the cache
-            try:
+        files = [Path(path) for path in dict.fromkeys(paths or [])]  # the same file twice has one place in the cache
+        for path in files:
+            with _taken(path, notices):
                 try:
                     stored = take_in(self._workplace, path, path.name, case_id=case_id)
                 except WholeSlide:
-                    slides.append(take_in_slide(self._workplace, path, path.name, case_id).id)
+                    whole.append(path)
                     continue
+                path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
                 taken.append(stored.id)
                 if twin := say_twin(self._workplace, stored):
                     notices.append(_notice("info", f"{path.name}: {twin}"))
                 if into != ALONE:
                     case_id = stored.case_id
-            except NucleusAppError as error:
-                notices.append(_notice("error", f"{path.name}: {error}"))
-            except Exception:
-                logger.exception("an upload could not be stored")
-                notices.append(
-                    _notice("error", f"{path.name}: it could not be stored. The server's log has the reason.")
+        for path in whole:  # after the images, whose case theirs may be
+            with _taken(path, notices):
+                slides.append(take_in_slide(self._workplace, path, path.name, case_id).id)
+        if into == TOGETHER and case_id is None and len(slides) > 1:
+            notices.append(
+                _notice(
+                    "info",
+                    "The fields of each slide become a case of their own. “Move this image” brings them together.",
                 )
-            finally:
-                path.unlink(missing_ok=True)  # out of Gradio's cache at once: it has no owner there
+            )
+        for path in files:
+            path.unlink(missing_ok=True)
         case = get_scored_image(self._workplace, taken[-1]) if taken else None
         shown = self._show(case, notices, opens=True) if case else self._only_notices(notices)
         shown[0] |= {"slide": slides[-1] if slides else None}
@@ -217,6 +228,18 @@ class Handlers:
 
     def _only_notices(self, notices: list[Notice]) -> Fields:
         return [_value(None, notices), gr.skip(), gr.skip(), gr.skip()]
+
+
+@contextmanager
+def _taken(path: Path, notices: list[Notice]) -> Iterator[None]:
+    """What keeps a file from being taken in is told; the others go on."""
+    try:
+        yield
+    except NucleusAppError as error:
+        notices.append(_notice("error", f"{path.name}: {error}"))
+    except Exception:
+        logger.exception("an upload could not be stored")
+        notices.append(_notice("error", f"{path.name}: it could not be stored. The server's log has the reason."))
 
 
 def _offer(waiting: Sequence[int]) -> Fields:

@@ -61,10 +61,10 @@ def create_slide_router(workplace: Workplace, desk: CaseDesk) -> APIRouter:
     # The key is the file's name in the store: a browser keeps tiles, and a number can come to mean another slide.
     @router.get("/slides/{key}/{slide_id}.dzi")
     def descriptor(key: str, slide_id: SlideId) -> Response:
-        return Response(shelf.descriptor(slide_id), media_type="application/xml", headers=IMMUTABLE)
+        return Response(shelf.descriptor(slide_id, key), media_type="application/xml", headers=IMMUTABLE)
 
     @router.get("/slides/{key}/{slide_id}_files/{level}/{column}_{row}.jpeg")
     def tile(key: str, slide_id: SlideId, level: Place, column: Place, row: Place) -> Response:
-        return Response(shelf.tile(slide_id, level, column, row), media_type="image/jpeg", headers=IMMUTABLE)
+        return Response(shelf.tile(slide_id, key, level, column, row), media_type="image/jpeg", headers=IMMUTABLE)
 
     return router

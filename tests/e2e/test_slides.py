@@ -100,7 +100,7 @@ def test_fields_are_chosen_on_a_dropped_slide_and_scored_as_one_case(page: Page,
     assert box_of(picker) == [0, 0, SIDE, SIDE]
     picker.get_by_role("button", name="Score this field").click()
     expect(picker).to_have_attribute("data-fields", "2")
-    [slide] = slides_of(app)
+    slide = slides_of(app)[0]
     images = [field["image"] for field in slide["fields"]]  # type: ignore[index,attr-defined]
     assert {image["case"] for image in app.images() if image["id"] in images} == {slide["case"]}
     picker.get_by_role("list", name="Fields of this slide").get_by_role("button").first.click()

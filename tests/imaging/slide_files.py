@@ -21,10 +21,12 @@ def write_slide(
     mpp: float | None = 0.25,
     is_aperio: bool = True,
     levels: tuple[int, ...] = (4,),
+    resolution_mpp: float | None = None,
 ) -> Path:
     """A slide of these pixels, lossless; each of ``levels`` times smaller copies is the mean of its pixels."""
     height, width = rgb.shape[:2]
-    resolution = (1e4 / mpp, 1e4 / mpp) if mpp else None
+    stated = resolution_mpp or mpp
+    resolution = (1e4 / stated, 1e4 / stated) if stated else None
     with tifffile.TiffWriter(path) as writer:
         for n in (1, *levels):
             small = rgb[: height // n * n, : width // n * n].reshape(height // n, n, width // n, n, 3).mean((1, 3))
@@ -35,7 +37,7 @@ def write_slide(
                 compression="deflate",
                 description=_describe(width, height, n, mpp) if is_aperio else None,
                 resolution=resolution if n == 1 else None,
-                resolutionunit="CENTIMETER" if mpp and n == 1 else None,
+                resolutionunit="CENTIMETER" if stated and n == 1 else None,
                 subfiletype=0 if is_aperio or n == 1 else 1,
                 metadata=None,
             )

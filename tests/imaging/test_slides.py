@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openslide import OpenSlide
 from PIL import Image
 
 from nucleus_app.errors import InvalidImage, NotFound, WholeSlide
+from nucleus_app.imaging import slides
 from nucleus_app.imaging.brown import CELL_UM, find_brown_spots, map_brown
 from nucleus_app.imaging.reader import read_image
 from nucleus_app.imaging.slides import Slide, find_maker
@@ -124,15 +126,73 @@ def test_damage_in_the_middle_is_told_wherever_it_is_met(file: Path, tmp_path: P
         slide.tile(11, 0, 0)
 
 
-def test_a_slide_without_small_copies_is_not_browsed(tmp_path: Path) -> None:
-    tall = np.full((8300, 64, 3), 240, np.uint8)
-    with (
-        Slide(write_slide(tmp_path / "tall.svs", tall, levels=()), "Aperio") as slide,
-        pytest.raises(InvalidImage, match="no small copies"),
-    ):
+def test_a_slide_with_too_few_small_copies_is_not_browsed(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slides, "SMALL_PX", 300)
+    monkeypatch.setattr(slides, "MOST_READ_PX", 700 * 700)  # to show 512 × 450 at half the size 1024 × 900 are read
+    with Slide(file, "Aperio") as slide, pytest.raises(InvalidImage, match="too few small copies"):
         slide.check_can_be_browsed()
-    with Slide(write_slide(tmp_path / "ok.svs", tall), "Aperio") as slide:
+    with Slide(write_slide(tmp_path / "more.svs", RGB, levels=(2, 4)), "Aperio") as slide:
         slide.check_can_be_browsed()
+        monkeypatch.setattr(slides, "MOST_SMALLEST_PX", 325 * 225 - 1)
+        with pytest.raises(InvalidImage, match="too few small copies"):
+            slide.check_can_be_browsed()
+
+
+def test_levels_of_rounded_sizes_are_used(tmp_path: Path) -> None:
+    rgb = np.full((1203, 1602, 3), 200, np.uint8)
+    with Slide(write_slide(tmp_path / "odd.svs", rgb, levels=(4,)), "Aperio") as slide:
+        assert slide._slide.level_downsamples[1] > 4
+        assert slide._slide.get_best_level_for_downsample(4) == 1
+        overview, smaller = slide.overview()
+        assert overview.shape[:2] == (1203, 1602)
+        assert smaller == 1
+
+
+def test_what_was_scanned_of_a_larger_plane_is_the_slide(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bounds = {"x": "300", "y": "200", "width": "800", "height": "600"}
+    known = OpenSlide(file).properties
+    placed = dict(known) | {f"openslide.bounds-{name}": value for name, value in bounds.items()}
+    monkeypatch.setattr(OpenSlide, "properties", placed)
+    with Slide(file, "Leica") as slide:
+        assert (slide.width_px, slide.height_px) == (800, 600)
+        assert 'Width="800" Height="600"' in slide.descriptor
+        assert np.array_equal(slide.cut((10, 20, 800, 600)), RGB[220:800, 310:1100])
+        tile = np.asarray(Image.open(io.BytesIO(slide.tile(10, 0, 0))), np.float32)
+        assert np.abs(tile - RGB[200:712, 300:812].astype(np.float32))[:390, :200].mean() < 4
+        overview, smaller = slide.overview()
+        assert smaller == 1
+        assert np.array_equal(overview, RGB[200:800, 300:1100])
+
+
+def test_a_text_file_cannot_name_another_file_to_be_read(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    Image.fromarray(RGB).save(tmp_path / "secret" / "x.jpg", restart_marker_rows=1)
+    text = "[Virtual Microscope Specimen]\nNoLayers=1\nNoJpegColumns=1\nNoJpegRows=1\nImageFile=../secret/x.jpg\nMapFile=../secret/x.jpg\n"
+    (tmp_path / "up").mkdir()
+    for name in ("harmless.tif", "harmless.vms"):
+        (tmp_path / "up" / name).write_text(text)
+        assert OpenSlide.detect_format(tmp_path / "up" / name) == "hamamatsu"  # the danger is there
+        assert find_maker(tmp_path / "up" / name) is None
+        with pytest.raises(InvalidImage, match="not an image"):
+            read_image(tmp_path / "up" / name, max_megapixels=MOST)
+
+
+def test_a_slide_without_its_makers_pixel_size_has_that_of_its_tiff(tmp_path: Path) -> None:
+    with Slide(write_slide(tmp_path / "a.svs", RGB, mpp=None, resolution_mpp=0.31), "Aperio") as slide:
+        assert slide.pixel_size is not None
+        assert slide.pixel_size.mpp == pytest.approx(0.31, rel=1e-3)
+        assert slide.pixel_size.source == "TIFF resolution"
+
+
+def test_the_smaller_copies_of_a_pyramid_are_no_further_images(tmp_path: Path) -> None:
+    pyramid = write_slide(tmp_path / "a.tif", RGB, is_aperio=False)
+    assert read_image(pyramid, max_megapixels=MOST).notes == ()
+    pages = [Image.fromarray(RGB) for _ in range(2)]
+    pages[0].save(tmp_path / "b.tif", save_all=True, append_images=pages[1:])
+    [note] = read_image(tmp_path / "b.tif", max_megapixels=MOST).notes
+    assert "2 pages" in note
 
 
 def tissue(brown: float, blue: float = 0.25) -> np.ndarray:
@@ -154,7 +214,7 @@ def test_the_brownest_square_millimetres_come_first_and_glass_never() -> None:
     assert np.isnan(share[:5]).all()
     assert np.isnan(share[:, 70:]).all()
     assert share[10, 15] == 0  # what is everywhere is the slide's ground
-    assert share[25, 55] > share[45, 20] > 0.3
+    assert share[25, 55] > share[45, 20] > 0.2
     spots = find_brown_spots(brown, 80 * cell * 16, 60 * cell * 16)
     size = cell * 16
     assert spots[0].box == (50 * size, 20 * size, 60 * size, 30 * size)
@@ -172,3 +232,33 @@ def test_the_brownest_square_millimetres_come_first_and_glass_never() -> None:
 def test_any_picture_has_a_map(shape: tuple[int, int], value: int) -> None:
     brown = map_brown(np.full((*shape, 3), value, np.uint8), 16, None)
     assert len(find_brown_spots(brown, 100, 100)) <= 5
+
+
+def test_tissue_that_is_brown_for_the_greater_part_is_still_shown_brown() -> None:
+    rgb = np.full((40, 100, 3), 243, np.uint8)
+    rgb[:, :] = tissue(0.02)
+    rgb[:, 25:] = tissue(0.4)
+    share = map_brown(rgb, 16, 0.25).share
+    assert np.nanmax(share) > 0.3
+    assert share[0, 0] == 0
+
+
+@pytest.mark.parametrize("mm2", [0.2, 0.5, 1, 2])
+def test_proposed_squares_overlap_neither_each_other_nor_what_was_cut(mm2: float) -> None:
+    rng = np.random.default_rng(5)
+    brown = rng.uniform(0.05, 0.4, (60, 80)).repeat(25, 0).repeat(25, 1)
+    shape = brown.shape
+    density = 0.25 * HAEMATOXYLIN + brown[..., None] * DAB
+    rgb = density_to_rgb(density.astype(np.float32))
+    side = 1000 * mm2**0.5 / 0.25
+    width, height = shape[1] * 16, shape[0] * 16
+    first = find_brown_spots(map_brown(rgb, 16, 0.25), width, height, side)[0]
+    spots = find_brown_spots(map_brown(rgb, 16, 0.25), width, height, side, [first.box])
+    boxes = [first.box, *(spot.box for spot in spots)]
+    assert len(spots) == 5
+    for n, a in enumerate(boxes):
+        assert a[2] - a[0] == a[3] - a[1] == round(side)
+        assert 0 <= a[0] < a[2] <= width
+        assert 0 <= a[1] < a[3] <= height
+        for b in boxes[:n]:
+            assert a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +16,7 @@ from PIL import Image
 from sqlalchemy import text
 
 from db.engine import session_scope
-from nucleus_app.errors import InvalidImage, NotFound, SignedOff, StorageFull, UnknownPixelSize
+from nucleus_app.errors import InvalidImage, NotFound, NucleusAppError, SignedOff, StorageFull, UnknownPixelSize
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.services import slides
 from nucleus_app.services.downloads import write_slide_geojson
@@ -158,19 +158,20 @@ def test_a_removed_slide_leaves_its_fields_and_no_file(workplace: Workplace, upl
         remove_slide(workplace, slide.id)
 
 
-def test_slides_are_kept_for_two_weeks_and_strays_for_an_hour(workplace: Workplace, upload: Path) -> None:
+def test_slides_are_kept_for_two_weeks_and_strays_not_at_all(workplace: Workplace, upload: Path) -> None:
     slide = take_in_slide(workplace, upload, upload.name)
-    stray, young = (workplace.settings.slides_dir / name for name in ("stray", "young"))
-    for path in (stray, young):
-        path.write_bytes(b"left by a kill")
-    os.utime(stray, (1, 1))
+    stray, foreign = (workplace.settings.slides_dir / name for name in ("ab" * 16, "lost+found"))
+    stray.write_bytes(b"left by a kill")
+    foreign.mkdir()  # a volume may be mounted here
     remove_expired(workplace)
-    assert files(workplace) == sorted([workplace.settings.slides_dir / slide.file, young])
+    assert files(workplace) == sorted([workplace.settings.slides_dir / slide.file, foreign])
     with session_scope(workplace.engine, write=True) as session:
         past = datetime.now(UTC) - timedelta(days=14, minutes=1)
         session.execute(text("UPDATE slide SET taken_in = :past"), {"past": past.replace(tzinfo=None)})
+    with ThreadPoolExecutor(4) as pool:  # several processes may look at once
+        list(pool.map(remove_expired, [workplace] * 4))
     assert list_slides_to_show(workplace) == []
-    assert files(workplace) == [young]
+    assert files(workplace) == [foreign]
 
 
 def test_a_restored_data_folder_without_the_file_says_so(workplace: Workplace, upload: Path, shelf: SlideShelf) -> None:
@@ -178,17 +179,41 @@ def test_a_restored_data_folder_without_the_file_says_so(workplace: Workplace, u
     files(workplace)[0].unlink()
     assert list_slides_to_show(workplace) == []
     with pytest.raises(NotFound, match="drop it again"):
-        shelf.tile(slide.id, 0, 0, 0)
+        shelf.tile(slide.id, slide.file, 0, 0, 0)
+
+
+def test_the_same_box_again_is_the_same_image(workplace: Workplace, upload: Path, shelf: SlideShelf) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    with ThreadPoolExecutor(4) as pool:  # the answer was lost, and Enter pressed again
+        made = list(pool.map(lambda _: shelf.cut(slide.id, (0, 0, 100, 100)).id, range(4)))
+    assert len(set(made)) == 1
+    assert len(list_slides_to_show(workplace)[0]["fields"]) == 1
+
+
+def test_a_slide_that_cannot_be_moved_is_not_kept_and_its_name_is_in_no_message(
+    workplace: Workplace, upload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(source))
+
+    monkeypatch.setattr(slides.shutil, "move", refuse)
+    with pytest.raises(NucleusAppError, match="could not be kept") as refused:
+        take_in_slide(workplace, upload, upload.name)
+    assert "Doe" not in str(refused.value)
+    assert refused.value.__suppress_context__
+    assert list_slides_to_show(workplace) == []
 
 
 @pytest.mark.parametrize("damage", ["cut short", "an image", "no small copies"])
-def test_what_cannot_be_browsed_is_refused_and_not_kept(workplace: Workplace, upload: Path, damage: str) -> None:
+def test_what_cannot_be_browsed_is_refused_and_not_kept(
+    workplace: Workplace, upload: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if damage == "cut short":
         upload.write_bytes(upload.read_bytes()[:100_000])
     elif damage == "an image":
         Image.fromarray(RGB).save(upload, "PNG")
     else:
-        write_slide(upload, np.full((8300, 64, 3), 240, np.uint8), levels=())
+        monkeypatch.setattr("nucleus_app.imaging.slides.MOST_SMALLEST_PX", 1000)
     with pytest.raises(InvalidImage):
         take_in_slide(workplace, upload, upload.name)
     assert files(workplace) == []
@@ -212,12 +237,16 @@ def test_a_part_that_cannot_be_read_does_not_close_the_slide_for_good(
     workplace: Workplace, upload: Path, shelf: SlideShelf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nucleus_app.imaging.slides.MOST_OVERVIEW_PX", 100_000)  # its small copy is whole
+    monkeypatch.setattr("nucleus_app.imaging.slides.SMALL_PX", 300)
     content = bytearray(upload.read_bytes())
     content[2000:200_000] = bytes(198_000)
     upload.write_bytes(content)
     slide = take_in_slide(workplace, upload, upload.name)
     with pytest.raises(InvalidImage, match="damaged"):
         shelf.cut(slide.id, (0, 0, 100, 100))
+    with pytest.raises(InvalidImage, match="damaged"):
+        shelf.tile(slide.id, slide.file, 11, 0, 0)
+    assert shelf.tile(slide.id, slide.file, 11, 2, 1)
     whole = shelf.cut(slide.id, (1100, 700, 1250, 850))
     assert np.array_equal(decode_png(workplace.blobs.get(whole.blob)), RGB[700:850, 1100:1250])
 

@@ -5,10 +5,10 @@ import { isSame } from './changes.js';
 import { ask } from './http.js';
 
 const TIMEOUT_MS = 120_000; // the first look at a large slide
-const WORDS = 'Share of brown in the stain, seen at low power. No count: look for yourself.';
+const WORDS = 'How much of the stain is brown, more than in the palest tissue of this slide, at low power. No count and no index: look for yourself.';
 
 export class BrownCard {
-  /** handlers: size() → mm² of the places, onMap(map or null), onSpot(box). */
+  /** handlers: size() → mm² of the places, taken() → how many fields were cut, onMap(map or null), onSpot(box). */
   constructor(base, handlers) {
     Object.assign(this, { base, handlers, slide: null, map: null, turn: 0 });
     this.box = el('input', { type: 'checkbox', 'data-brown': '', onchange: () => this.toggle() });
@@ -32,20 +32,20 @@ export class BrownCard {
     if (this.box.checked) this.look();
   }
 
-  /** Places of another size are wanted. */
-  resize() {
+  /** Places of another size are wanted, or one of them was taken. */
+  again() {
     if (this.box.checked) this.look();
   }
 
   async look() {
-    const { slide } = this, turn = ++this.turn, mm2 = this.handlers.size();
-    if (this.map?.mm2 === mm2) return;
+    const { slide } = this, turn = ++this.turn, asked = `${this.handlers.size()}:${this.handlers.taken()}`;
+    if (this.map?.asked === asked) return setText(this.said, '');
     setText(this.said, 'Looking at the slide…');
     try {
-      const map = await ask(`${this.base}nucleus/api/slides/${slide.id}/brown?mm2=${mm2}`, { timeout: TIMEOUT_MS });
+      const map = await ask(`${this.base}nucleus/api/slides/${slide.id}/brown?mm2=${this.handlers.size()}`, { timeout: TIMEOUT_MS });
       if (turn !== this.turn) return;
-      this.map = { ...map, mm2 };
-      setText(this.said, map.spots.length ? '' : 'No place stands out.');
+      this.map = { ...map, asked };
+      setText(this.said, map.spots.length ? '' : 'No place is browner than the rest. All of the tissue may be brown, or none.');
       this.list.replaceChildren(...map.spots.map((spot, i) => this.line(spot, i)));
     } catch (error) {
       if (turn !== this.turn) return;
@@ -56,7 +56,7 @@ export class BrownCard {
   }
 
   line({ box, brown }, i) {
-    return el('li', {}, el('button', { type: 'button', 'data-spot': i, 'data-box': box, onclick: () => this.handlers.onSpot(box) }, el('span', { class: 'nv-pick-n' }, `${i + 1}`), `${Math.round(100 * brown)} % brown`));
+    return el('li', {}, el('button', { type: 'button', 'data-spot': i, 'data-box': box, onclick: () => this.handlers.onSpot(box) }, el('span', { class: 'nv-pick-n' }, `${i + 1}`), `${Math.round(100 * brown)} % of the stain`));
   }
 
   showMap() {

@@ -106,13 +106,14 @@ export class SignOff {
 
   /** Links stay the same nodes, and what is folded out stays so, while the same case and image are open. */
   showFiles() {
-    const { id } = this.state, { image, palette } = this.context, files = JSON.stringify([id, image, palette]);
+    const { id } = this.state, { image, palette } = this.context, slide = this.state.images.find((other) => other.id === image)?.slide, files = JSON.stringify([id, image, palette, slide]);
     if (files === this.filed) return;
     this.filed = files;
     const link = (name, text, title) => el('a', { href: `${this.base}nucleus/api/cases/${id}/${name}`, download: true, title }, text);
     this.rest.replaceChildren(
       link('case.csv', 'CSV of the case'), link('fields.csv', 'CSV of fields'), link('nuclei.csv', 'CSV of nuclei'), link('edits.csv', 'CSV of corrections', 'Who changed what, and when'), link('coco.json', 'COCO'),
-      ...(image === null ? [] : [link(`qupath-${image}.geojson`, 'GeoJSON for QuPath', 'The open image: one object per nucleus'), link(`qupath-${image}.geojson?multipoint=1`, 'GeoJSON, one object per class', 'The open image: a multipoint for each class, which large images need')]));
+      ...(image === null ? [] : [link(`qupath-${image}.geojson`, 'GeoJSON for QuPath', 'The open image: one object per nucleus'), link(`qupath-${image}.geojson?multipoint=1`, 'GeoJSON, one object per class', 'The open image: a multipoint for each class, which large images need')]),
+      ...(slide ? [el('a', { href: `${this.base}nucleus/api/slides/${slide}/qupath.geojson`, download: true, title: 'All fields of the slide that the open image was cut out of, at their places on it' }, 'GeoJSON on the slide')] : []));
     this.files.replaceChildren(link(`report.pdf?palette=${palette}`, 'PDF report'), link('report.xlsx', 'XLSX'), link('report.json', 'JSON'), this.more);
   }
 }

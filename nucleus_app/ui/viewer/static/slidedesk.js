@@ -27,8 +27,8 @@ export class SlideDesk {
     this.gone = el('div', { class: 'nv-picker-gone', hidden: true }, el('p', { role: 'status' }, GONE), button('Close', () => this.close()));
     this.stageHost = el('div', { class: 'nv-picker-stage' });
     this.stageSaid = el('p', { class: 'nv-picker-said', role: 'status', hidden: true });
-    this.card = new DraftCard({ onScore: () => this.score(), onDrop: () => this.setDraft(null), onMiddle: () => this.placeInMiddle(), onSize: () => this.brown.resize() });
-    this.brown = new BrownCard(base, { size: () => this.card.mm2, onMap: (map) => this.showBrown(map), onSpot: (box) => this.goToSpot(box) });
+    this.card = new DraftCard({ onScore: () => this.score(), onDrop: () => this.setDraft(null), onMiddle: () => this.placeInMiddle(), onSize: () => this.brown.again() });
+    this.brown = new BrownCard(base, { size: () => this.card.mm2, taken: () => this.slide?.fields.length, onMap: (map) => this.showBrown(map), onSpot: (box) => this.goToSpot(box) });
     this.fields = new SlideFields(base, { onOpen: (image) => this.leaveFor(image), onPoint: (image) => this.stage?.point(image) });
     this.away = new SlideAway({ onRemove: () => this.remove() });
     this.body = el('div', { class: 'nv-picker-body', hidden: true }, el('div', { class: 'nv-picker-frame' }, this.stageHost, this.stageSaid),
@@ -225,6 +225,7 @@ export class SlideDesk {
     if (slide?.id !== id) return; // fields of another slide are chosen by now
     if (!slide.fields.some((field) => field.image === image)) slide.fields.push({ image, label: '', box });
     if (this.draft === box) this.setDraft(null);
+    this.brown.again();
     this.card.say(`Field ${slide.fields.findIndex((field) => field.image === image) + 1} is ${slide.mpp ? 'being scored.' : 'cut. Open it and give its pixel size, then it is scored.'}`);
   }
 
