@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from db.tables import ImageRow, SlideFieldRow, SlideRow
@@ -89,8 +89,12 @@ def add_cut(session: Session, slide_id: int, image_id: int, left_px: int, top_px
 
 def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
     """What was cut out of slides, in the order in which it was."""
+    return _list_cuts(session, SlideFieldRow.slide_id.in_(slide_ids))
+
+
+def _list_cuts(session: Session, which: ColumnElement[bool]) -> list[CutField]:
     rows = select(SlideFieldRow, ImageRow).join(ImageRow, ImageRow.id == SlideFieldRow.image_id)
-    found = session.execute(rows.where(SlideFieldRow.slide_id.in_(slide_ids)).order_by(ImageRow.id))
+    found = session.execute(rows.where(which).order_by(ImageRow.id))
     return [
         CutField(
             cut.slide_id, image.id, image.case_id, image.label,
@@ -100,10 +104,9 @@ def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
     ]  # fmt: skip
 
 
-def find_slides_of(session: Session, image_ids: list[int]) -> dict[int, int]:
-    """From which slide each of these images was cut out; those that were not are left out."""
-    rows = select(SlideFieldRow).where(SlideFieldRow.image_id.in_(image_ids))
-    return {row.image_id: row.slide_id for row in session.scalars(rows)}
+def find_cuts_of(session: Session, image_ids: list[int]) -> dict[int, CutField]:
+    """How each of these images was cut out of a slide; those that were not are left out."""
+    return {cut.image_id: cut for cut in _list_cuts(session, SlideFieldRow.image_id.in_(image_ids))}
 
 
 def _get_row(session: Session, slide_id: int) -> SlideRow:

@@ -20,7 +20,7 @@ from nucleus_app.domain.reviewed import Origin
 from nucleus_app.domain.scores import CountedField, select_used
 from nucleus_app.domain.sheet import CaseSheet, FieldBox, FieldPlan
 from nucleus_app.domain.tissue_layer import TissueLayer
-from nucleus_app.reports.case_report import FieldReport, NucleusMark, Tallies, VersionOfNetwork
+from nucleus_app.reports.case_report import FieldReport, NucleusMark, SlidePlace, Tallies, VersionOfNetwork
 from nucleus_app.reports.record import ImageRecord
 
 AREA_SAMPLES = 200_000
@@ -43,6 +43,8 @@ class FieldImage:
     mpp: float | None
     mpp_source: str
     record: ImageRecord | None
+    slide: SlidePlace | None = None
+    """Where its upper left corner lies on the slide that it was cut out of."""
 
 
 def frame(image: FieldImage) -> FieldBox:
@@ -104,7 +106,13 @@ def report_field(plan: FieldPlan, image: FieldImage, *, number: int, with_nuclei
         else None,
         nuclei=_list_marks(record, within) if record and within is not None and with_nuclei else (),
         warnings=record.image_cautions if record else ("This image is not scored yet.",),
+        slide=_place(box, image.slide) if image.slide else None,
     )
+
+
+def _place(box: FieldBox, image: SlidePlace) -> SlidePlace:
+    """A box's corner; boxes go by pixel centres, slides by pixel corners."""
+    return SlidePlace(image.slide, image.left_px + box.left + 0.5, image.top_px + box.top + 0.5)
 
 
 def _tally(record: ImageRecord, within: NDArray[np.intp]) -> Tallies:

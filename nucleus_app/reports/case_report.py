@@ -5,9 +5,9 @@ unchanged; that JSON is what a sign-off freezes.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from nucleus_app import RESEARCH_USE_ONLY
 from nucleus_app.domain.protocols import CaseScore
@@ -58,6 +58,15 @@ class Tallies:
 
 
 @dataclass(frozen=True, slots=True)
+class SlidePlace:
+    """A place on a slide, in pixels of its full resolution from its own corner. ``slide``: its number in the store."""
+
+    slide: int
+    left_px: float
+    top_px: float
+
+
+@dataclass(frozen=True, slots=True)
 class FieldReport:
     """One field. ``box`` is within the image; ``tallies`` and ``network`` are None where nothing was counted."""
 
@@ -90,6 +99,9 @@ class FieldReport:
     version: VersionOfNetwork | None
     nuclei: tuple[NucleusMark, ...]
     warnings: tuple[str, ...]
+    # Left out where there is none: what was signed before there were slides stays the same to the byte.
+    slide: Annotated[SlidePlace | None, Field(exclude_if=lambda place: place is None)] = None
+    """Where on a slide the field's upper left corner lies, if its image was cut out of one."""
 
 
 @dataclass(frozen=True, slots=True)

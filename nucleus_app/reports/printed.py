@@ -108,6 +108,16 @@ def say_box(box: FieldBox) -> str:
     return f"x {_px(box.left + 0.5)}, y {_px(box.top + 0.5)}, {_px(width)} × {_px(height)} px"
 
 
+def say_slide(field: FieldReport) -> str:
+    """Where a field lies on its slide, in pixels and, where they are known, in millimetres from the slide's own corner."""
+    if field.slide is None:
+        return NONE
+    corner = (field.slide.left_px, field.slide.top_px)
+    x, y = (_px(value) for value in corner)
+    mm = ", ".join(f"{value * field.mpp / 1000:.2f}" for value in corner) if field.mpp else ""
+    return f"slide {field.slide.slide}, x {x}, y {y} px" + (f" ({mm} mm)" if mm else "")
+
+
 def say_time(iso: str) -> str:
     """ISO 8601 → as printed; anything else stays what it is."""
     try:
@@ -234,6 +244,7 @@ def _list_field_facts(field: FieldReport) -> Facts:
     facts = [["Image", field.image_label or f"Image {field.image_id}"]]
     facts += [
         ["Field in image", f"{say_box(field.box)} of {field.width_px} × {field.height_px} px"],
+        *([["On the slide", say_slide(field)]] if field.slide else []),
         ["Pixel size", say_mpp(field)],
         ["Area counted", say_area(field.area_mm2)],
     ]

@@ -159,6 +159,9 @@ FIELD_COLUMNS: tuple[Column[FieldRow], ...] = (
     Column("version", lambda r: r.field.version.name if r.field.version else ""),
     Column("version_sha256", lambda r: r.field.version.sha256 if r.field.version else ""),
     Column("image_sha256", lambda r: r.field.image_sha256),
+    Column("slide", lambda r: r.field.slide.slide if r.field.slide else None),
+    Column("slide_left_px", lambda r: r.field.slide.left_px if r.field.slide else None),
+    Column("slide_top_px", lambda r: r.field.slide.top_px if r.field.slide else None),
     Column("warnings", lambda r: " | ".join(r.field.warnings)),
 )
 NUCLEUS_COLUMNS: tuple[Column[NucleusRow], ...] = (

@@ -55,7 +55,7 @@ def _image_to_mapping(view: CaseView, image: StoredImage) -> Mapping:
         "mpp": size.mpp if size else None,
         "state": scoring.state.value if scoring else NEEDS_PIXEL_SIZE,
         "blob": image.blob[:12],
-        "slide": view.slides.get(image.id),
+        "slide": view.cuts[image.id].slide_id if image.id in view.cuts else None,
     }
 
 

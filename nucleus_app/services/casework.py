@@ -14,7 +14,7 @@ from db.edits import StoredReview, list_readers, list_reviews
 from db.engine import session_scope
 from db.images import StoredImage, list_images_of
 from db.scorings import StoredScoring, list_latest_scorings
-from db.slides import find_slides_of
+from db.slides import CutField, find_cuts_of
 from nucleus_app import __version__
 from nucleus_app.domain.rules import RULES
 from nucleus_app.domain.sheet import CaseSheet, FieldPlan
@@ -25,6 +25,7 @@ from nucleus_app.reports.case_report import (
     FieldReport,
     Reopening,
     Signature,
+    SlidePlace,
     json_to_report,
     report_to_json,
 )
@@ -47,8 +48,8 @@ class CaseView:
     scorings: dict[int, StoredScoring]
     reviews: dict[int, StoredReview]
     readers: tuple[str, ...]
-    slides: dict[int, int]
-    """From which slide an image was cut out."""
+    cuts: dict[int, CutField]
+    """How images were cut out of slides."""
 
     @property
     def is_signed(self) -> bool:
@@ -93,7 +94,7 @@ def view_case(session: Session, case_id: int) -> CaseView:
     ids = [scoring.id for scoring in scorings.values()]
     return CaseView(
         case, find_sign_off(session, case_id), tuple(images), scorings, list_reviews(session, ids),
-        tuple(list_readers(session, ids)), find_slides_of(session, [image.id for image in images]),
+        tuple(list_readers(session, ids)), find_cuts_of(session, [image.id for image in images]),
     )  # fmt: skip
 
 
@@ -148,9 +149,11 @@ def _list_field_images(view: CaseView, read_record: ReadRecord | None) -> dict[i
         scoring = view.scorings.get(image.id)
         size = scoring.pixel_size if scoring else image.pixel_size
         record = read_record(scoring) if read_record and scoring and scoring.version else None
+        cut = view.cuts.get(image.id)
         images[image.id] = FieldImage(
             image.id, f"Image {number}", image.sha256, image.blob, image.width_px, image.height_px,
             size.mpp if size else None, size.source if size else "", record,
+            SlidePlace(cut.slide_id, *cut.box[:2]) if cut else None,
         )  # fmt: skip
     return images
 

@@ -16,11 +16,16 @@ from PIL import Image
 from sqlalchemy import text
 
 from db.engine import session_scope
+from nucleus_app.domain.sheet import sheet_to_mapping
 from nucleus_app.errors import InvalidImage, NotFound, NucleusAppError, SignedOff, StorageFull, UnknownPixelSize
 from nucleus_app.imaging.reader import decode_png
+from nucleus_app.reports.case_report import SlidePlace
+from nucleus_app.reports.printed import say_slide
+from nucleus_app.reports.tables import report_to_fields_csv
 from nucleus_app.services import slides
 from nucleus_app.services.downloads import write_slide_geojson
 from nucleus_app.services.scored_images import get_scored_image
+from nucleus_app.services.sheets import save_sheet
 from nucleus_app.services.slides import SlideShelf, list_slides_to_show, remove_expired, remove_slide, take_in_slide
 from nucleus_app.services.workplace import Workplace
 from tests.imaging.slide_files import write_slide
@@ -283,3 +288,29 @@ def test_nuclei_of_all_fields_come_to_qupath_at_their_places_on_the_slide(
     assert [ring[0] for ring in rings] == [list(corner) for corner in corners]
     assert [ring[2] for ring in rings] == [[left + 300, top + 300] for left, top in corners]
     assert len({f["id"] for f in written["features"]}) == len(written["features"])
+
+
+def test_the_report_says_where_on_the_slide_a_field_lies(
+    workplace: Workplace, upload: Path, shelf: SlideShelf, tmp_path: Path
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    image = shelf.cut(slide.id, (100, 200, 500, 600))
+    add_scoring(workplace, image.id)  # at 0.5 µm/px
+    case = Folder(workplace, image.case_id)
+    save_sheet(workplace, case.id, case.desk.view(case.id).case.rev, "", _with_box(case, [5.5, 5.5, 110.5, 120.5]))
+    report = case.desk.report(case.id)[0]
+    assert [field.slide for field in report.fields] == [SlidePlace(slide.id, 106, 206)]
+    assert say_slide(report.fields[0]) == f"slide {slide.id}, x 106, y 206 px (0.05, 0.10 mm)"
+    written = report_to_fields_csv(report)
+    header, row = (line.split(",") for line in written.splitlines()[-2:])
+    assert dict(zip(header, row, strict=False))["slide_left_px"] == "106.0"
+    case.sign()
+    assert case.desk.report(case.id)[0].fields == report.fields  # as it was frozen
+    plain = get_scored_image(workplace, add_image(workplace, tmp_path)).image.case_id
+    assert Folder(workplace, plain).desk.report(plain)[0].fields[0].slide is None
+
+
+def _with_box(case: Folder, box: list[float]) -> dict[str, object]:
+    sheet = sheet_to_mapping(case.desk.view(case.id).case.sheet)
+    sheet["fields"][0]["box"] = box
+    return sheet
