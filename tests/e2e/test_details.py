@@ -143,5 +143,5 @@ def test_a_second_tab_sees_a_new_case(
     other = browser.new_page()
     open_page(other, app)
     upload(other, save(field.rgb[:90, :90], tmp_path / "from the other tab.png"))
-    expect(page.locator(".nv-list")).to_contain_text("from the other tab.png", timeout=20_000)
+    expect(page.get_by_role("region", name="Cases")).to_contain_text("from the other tab.png", timeout=20_000)
     other.close()
