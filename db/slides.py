@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -77,7 +78,7 @@ def list_slides(session: Session) -> list[StoredSlide]:
     return [_stored(row) for row in session.scalars(rows)]
 
 
-def remove_slide(session: Session, slide_id: int, now: datetime) -> None:
+def note_removal(session: Session, slide_id: int, now: datetime) -> None:
     """Note that its file is gone; what was cut out of it stays. Raises NotFound."""
     _get_row(session, slide_id).removed = now
 
@@ -90,6 +91,11 @@ def add_cut(session: Session, slide_id: int, image_id: int, left_px: int, top_px
 def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
     """What was cut out of slides, in the order in which it was."""
     return _list_cuts(session, SlideFieldRow.slide_id.in_(slide_ids))
+
+
+def find_case(slide: StoredSlide, cuts: Sequence[CutField]) -> int | None:
+    """Where a slide's next field goes: to the last one, which may have been moved since; None for a case of its own."""
+    return cuts[-1].case_id if cuts else slide.case_id
 
 
 def _list_cuts(session: Session, which: ColumnElement[bool]) -> list[CutField]:

@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from nucleus_app.domain.edits import MAX_ID
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.downloads import write_slide_geojson
-from nucleus_app.services.slides import SlideShelf, list_slides_to_show, remove_slide
+from nucleus_app.services.slide_shelf import SlideShelf
+from nucleus_app.services.slides import list_slides_to_show, remove_slide
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.web.bodies import JsonRoute
 from nucleus_app.web.caching import IMMUTABLE, NO_STORE

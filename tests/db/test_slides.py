@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from db.engine import session_scope
 from db.images import NewImage, add_image, move_image
-from db.slides import NewSlide, add_cut, add_slide, get_slide, list_cuts, list_slides, lock_slide, remove_slide
+from db.slides import NewSlide, add_cut, add_slide, get_slide, list_cuts, list_slides, lock_slide, note_removal
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import NotFound
 
@@ -28,7 +28,7 @@ def test_a_slide_comes_back_as_it_was_kept_until_it_is_removed(engine: Engine) -
         assert get_slide(session, first.id) == first
     assert (first.file, first.label, first.pixel_size, first.taken_in) == (NEW.file, NEW.label, NEW.pixel_size, NOW)
     with session_scope(engine, write=True) as session:
-        remove_slide(session, first.id, NOW)
+        note_removal(session, first.id, NOW)
     with session_scope(engine) as session:
         assert list_slides(session) == [second]
         for act in (get_slide, lock_slide):

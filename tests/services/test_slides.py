@@ -22,11 +22,12 @@ from nucleus_app.imaging.reader import decode_png
 from nucleus_app.reports.case_report import SlidePlace
 from nucleus_app.reports.printed import say_slide
 from nucleus_app.reports.tables import report_to_fields_csv
-from nucleus_app.services import slides
+from nucleus_app.services import slide_shelf, slides
 from nucleus_app.services.downloads import write_slide_geojson
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.sheets import save_sheet
-from nucleus_app.services.slides import SlideShelf, list_slides_to_show, remove_expired, remove_slide, take_in_slide
+from nucleus_app.services.slide_shelf import SlideShelf
+from nucleus_app.services.slides import list_slides_to_show, remove_expired, remove_slide, take_in_slide
 from nucleus_app.services.workplace import Workplace
 from tests.imaging.slide_files import write_slide
 from tests.services.casefolder import Folder
@@ -263,7 +264,7 @@ def test_the_map_of_brown_is_made_once(
     first = shelf.find_brown(slide.id, 1)
     assert len(first["brown"]) == first["rows"] * first["columns"]
     assert first["size_px"] == 400
-    monkeypatch.setattr(slides, "map_brown", None)
+    monkeypatch.setattr(slide_shelf, "map_brown", None)
     assert shelf.find_brown(slide.id, 1) == first
     remove_slide(workplace, slide.id)
     with pytest.raises(NotFound):
