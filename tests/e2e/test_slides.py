@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
@@ -45,9 +47,9 @@ def rgb() -> np.ndarray:
     return slide
 
 
-@pytest.fixture
-def file(rgb: np.ndarray, tmp_path: Path) -> Path:
-    return write_slide(tmp_path / "S26-77.svs", rgb, mpp=MPP)
+@pytest.fixture(scope="module")
+def file(rgb: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_slide(tmp_path_factory.mktemp("slide") / "S26-77.svs", rgb, mpp=MPP)
 
 
 def drop(page: Page, app: RunningApp, file: Path) -> Locator:
@@ -127,10 +129,6 @@ def test_a_field_holds_exactly_the_pixels_in_its_frame(
     shown = next(image for image in app.images() if image["id"] == field["image"])  # type: ignore[index]
     level = int(np.ceil(np.log2(SIDE)))
     tile = httpx.get(f"{app.url}nucleus/tiles/{shown['blob']}/{shown['id']}_files/{level}/0_0.jpeg").content
-    from io import BytesIO
-
-    from PIL import Image
-
     pixels = np.asarray(Image.open(BytesIO(tile)), np.float32)
     expected = rgb[top:bottom, left:right][:512, :512].astype(np.float32)
     off = [
