@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.cases import add_case, change_sheet, lock_case
-from db.tables import ImageRow
+from db.tables import ImageRow, SlideRow
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.domain.sheet import CaseSheet
 from nucleus_app.errors import NotFound
@@ -124,9 +124,13 @@ def _get_row(session: Session, image_id: int) -> ImageRow:
     return row
 
 
+def to_pixel_size(row: ImageRow | SlideRow) -> PixelSize | None:
+    """As the file stated it."""
+    return PixelSize(row.mpp, row.mpp_source or "") if row.mpp is not None else None
+
+
 def _stored(row: ImageRow) -> StoredImage:
-    pixel_size = PixelSize(row.mpp, row.mpp_source or "") if row.mpp is not None else None
     return StoredImage(
-        row.id, row.sha256, row.blob, row.label, row.format, row.width_px, row.height_px, pixel_size,
+        row.id, row.sha256, row.blob, row.label, row.format, row.width_px, row.height_px, to_pixel_size(row),
         tuple(row.notes), row.is_synthetic, row.taken_in, row.case_id,
     )  # fmt: skip

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
+from db.images import to_pixel_size
 from db.tables import ImageRow, SlideFieldRow, SlideRow
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.errors import NotFound
@@ -123,8 +124,7 @@ def _get_row(session: Session, slide_id: int) -> SlideRow:
 
 
 def _stored(row: SlideRow) -> StoredSlide:
-    pixel_size = PixelSize(row.mpp, row.mpp_source or "") if row.mpp is not None else None
     return StoredSlide(
-        row.file, row.maker, row.label, row.width_px, row.height_px, pixel_size, row.case_id,
+        row.file, row.maker, row.label, row.width_px, row.height_px, to_pixel_size(row), row.case_id,
         id=row.id, taken_in=row.taken_in,
     )  # fmt: skip

@@ -53,8 +53,8 @@ class SlideShelf:
     def find_brown(self, slide_id: int, mm2: float) -> dict[str, Any]:
         """Where the slide is brown, and the brownest squares of so many mm², as JSON types. Raises NotFound, InvalidImage."""
         stored, cuts = self._read(slide_id)
-        with self._turn, open_slide(self._workplace, stored) as slide:
-            brown = self._maps.get(slide_id, lambda: map_brown(*slide.overview(), _mpp(slide)))
+        with self._turn:
+            brown = self._maps.get(slide_id, lambda: self._map(stored))
         return _brown_to_mapping(stored, brown, mm2, [cut.box for cut in cuts])
 
     def cut(self, slide_id: int, box: Box) -> StoredImage:
@@ -79,6 +79,10 @@ class SlideShelf:
                 lambda session: _find_place(session, slide_id),
                 lambda session, image: add_cut(session, slide_id, image.id, box[0], box[1]),
             )
+
+    def _map(self, stored: StoredSlide) -> BrownMap:
+        with open_slide(self._workplace, stored) as slide:
+            return map_brown(*slide.overview(), _mpp(stored))
 
     def _read(self, slide_id: int) -> tuple[StoredSlide, list[CutField]]:
         with session_scope(self._workplace.engine) as session:
@@ -123,7 +127,7 @@ class SlideShelf:
             raise
 
 
-def _mpp(slide: Slide | StoredSlide) -> float | None:
+def _mpp(slide: StoredSlide) -> float | None:
     return slide.pixel_size.mpp if slide.pixel_size else None
 
 
