@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Request
 
-from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
 from tests.e2e.bench import ZOOM_IN, Bench
-from tests.e2e.running import RunningApp, free_port, open_chromium
+from tests.e2e.running import SEEDED, RunningApp, open_chromium, running_app
 from tests.e2e.school import FakeSchool
-from tests.e2e.seeding import grade_candidates, seed_case
+from tests.e2e.seeding import draw_seeded, seed_case
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    running = RunningApp(tmp_path_factory.mktemp("app") / "data", free_port())
-    running.start()
-    yield running
-    running.stop()
+    with running_app(tmp_path_factory.mktemp("app") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def seeded_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
+    """One app for all modules that bring their own cases, of which a process has many: a start takes long."""
+    with running_app(tmp_path_factory.mktemp("seeded") / "data", SEEDED) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")
@@ -62,9 +65,7 @@ def store(app: RunningApp) -> Iterator[Workplace]:
 @pytest.fixture
 def bench(page: Page, app: RunningApp, store: Workplace) -> Bench:
     """A fresh case of its own with known candidates, zoomed in."""
-    field = draw_field(FieldRecipe(width_px=420, height_px=420), np.random.default_rng(11))
-    candidates = grade_candidates(field.nuclei, np.random.default_rng(12))
-    bench = Bench(page, app, seed_case(store, field.rgb, candidates, "Seeded field")).open()
+    bench = Bench(page, app, seed_case(store, *draw_seeded(420, seed=11), "Seeded field")).open()
     page.evaluate(ZOOM_IN)
     return bench
 
@@ -72,12 +73,7 @@ def bench(page: Page, app: RunningApp, store: Workplace) -> Bench:
 @pytest.fixture(scope="module")
 def images(store: Workplace) -> list[int]:
     """Two images, each a case."""
-    recipe = FieldRecipe(width_px=420, height_px=420, positive_share=0.3)
-    drawn = [draw_field(recipe, np.random.default_rng(n)) for n in (1, 2)]
-    return [
-        seed_case(store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(3)), f"Field {n}")
-        for n, field in enumerate(drawn, 1)
-    ]
+    return [seed_case(store, *draw_seeded(420, seed=n), f"Field {n}") for n in (1, 2)]
 
 
 @pytest.fixture

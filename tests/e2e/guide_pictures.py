@@ -17,7 +17,7 @@ from nucleus_app.services.slides import take_in_slide
 from nucleus_app.services.workplace import open_workplace
 from nucleus_app.settings import Settings
 from tests.e2e.bench import Bench
-from tests.e2e.running import RunningApp, free_port, open_chromium
+from tests.e2e.running import SEEDED, RunningApp, free_port, open_chromium
 from tests.e2e.seeding import grade_candidates, seed_case
 from tests.imaging.slide_files import write_slide
 
@@ -33,7 +33,7 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     field = draw_field(FieldRecipe(), np.random.default_rng(7))
     with tempfile.TemporaryDirectory() as folder:
-        app = RunningApp(Path(folder), free_port(), {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"})
+        app = RunningApp(Path(folder), free_port(), SEEDED)
         workplace = open_workplace(Settings(data_dir=Path(folder), demo=False))
         image = seed_case(
             workplace, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(1)), "Synthetic field"

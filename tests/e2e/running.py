@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +70,21 @@ class RunningApp:
     def images(self) -> list[dict[str, object]]:
         listed: list[dict[str, object]] = httpx.get(f"{self.url}nucleus/api/images").json()["images"]
         return listed
+
+
+SEEDED = {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"}
+"""Nothing is scored: cases come with their nuclei (:mod:`tests.e2e.seeding`). The app starts sooner so."""
+
+
+@contextmanager
+def running_app(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[RunningApp]:
+    """The app, started, until the test has no more use for it."""
+    app = RunningApp(data_dir, free_port(), dict(environment or {}))
+    app.start()
+    try:
+        yield app
+    finally:
+        app.stop()
 
 
 def free_port() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from nucleus_app import __version__
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.imaging.reader import encode_png
+from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.services.carrying import carry_corrections
 from nucleus_app.services.workplace import Workplace
@@ -41,6 +43,13 @@ def seed_scoring(workplace: Workplace, image_id: int, candidates: Nuclei) -> Non
         start_scoring(session, scoring, 1, "0" * 64, now)
         finish_scoring(session, scoring, candidates, version, now)
         carry_corrections(session, scoring, now)
+
+
+@cache
+def draw_seeded(side_px: int, seed: int) -> tuple[Rgb, Nuclei]:
+    """A drawn field and its nuclei as a network would have found them. Drawn once; nobody writes into it."""
+    field = draw_field(FieldRecipe(width_px=side_px, height_px=side_px), np.random.default_rng(seed))
+    return field.rgb, grade_candidates(field.nuclei, np.random.default_rng(seed + 1))
 
 
 def grade_candidates(nuclei: Nuclei, rng: np.random.Generator) -> Nuclei:

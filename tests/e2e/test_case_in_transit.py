@@ -5,23 +5,25 @@ from __future__ import annotations
 import re
 
 import httpx
-import numpy as np
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
 from tests.e2e.desk import Desk
 from tests.e2e.pages import wait_scored
 from tests.e2e.running import RunningApp
-from tests.e2e.seeding import grade_candidates, seed_case
+from tests.e2e.seeding import draw_seeded, seed_case
 
 pytestmark = pytest.mark.browser
 
 
 def seed(store: Workplace, label: str) -> int:
-    field = draw_field(FieldRecipe(width_px=420, height_px=420), np.random.default_rng(21))
-    return seed_case(store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(22)), label)
+    return seed_case(store, *draw_seeded(420, seed=21), label)
+
+
+@pytest.fixture(scope="module")
+def app(seeded_app: RunningApp) -> RunningApp:
+    return seeded_app
 
 
 @pytest.fixture

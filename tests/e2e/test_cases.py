@@ -21,7 +21,7 @@ from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
 from tests.e2e.desk import ZOOM, Desk
 from tests.e2e.pages import wait_scored
-from tests.e2e.running import RunningApp, free_port
+from tests.e2e.running import RunningApp
 from tests.e2e.seeding import grade_candidates, seed_case
 
 pytestmark = pytest.mark.browser
@@ -40,13 +40,8 @@ EDGES = """() => {
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Nothing is scored here: the cases come with their nuclei."""
-    quick = {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"}
-    running = RunningApp(tmp_path_factory.mktemp("cases") / "data", free_port(), quick)
-    running.start()
-    yield running
-    running.stop()
+def app(seeded_app: RunningApp) -> RunningApp:
+    return seeded_app
 
 
 @pytest.fixture(scope="module")

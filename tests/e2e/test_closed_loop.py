@@ -32,7 +32,7 @@ from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
 from tests.e2e.desk import Desk
 from tests.e2e.pages import learn_now, learning_of, open_learning, open_page, put_in_service, read_lead, wait_outcome
-from tests.e2e.running import RunningApp, free_port
+from tests.e2e.running import RunningApp, running_app
 from tests.e2e.seeding import SIZE, seed_case
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]
@@ -54,10 +54,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     settings = {
         "NUCLEUS_TRAINER": "embedded", "NUCLEUS_TRAIN_AFTER_FIELDS": "0", "NUCLEUS_TRAIN_STEPS": str(STEPS), "NUCLEUS_DEMO": "no",
     }  # fmt: skip
-    running = RunningApp(tmp_path_factory.mktemp("loop") / "data", free_port(), settings)
-    running.start()
-    yield running
-    running.stop()
+    with running_app(tmp_path_factory.mktemp("loop") / "data", settings) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

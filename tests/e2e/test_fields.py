@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.services.workplace import Workplace
 from tests.e2e.desk import ZOOM, Desk
 from tests.e2e.running import RunningApp
-from tests.e2e.seeding import grade_candidates, seed_case
+from tests.e2e.seeding import draw_seeded, seed_case
 
 pytestmark = pytest.mark.browser
 WENT = "() => { const { desk } = document.querySelector('.nv-root').viewer; return desk.store.sheet.fields.findIndex(({ id }) => id === desk.went); }"
 
 
+@pytest.fixture(scope="module")
+def app(seeded_app: RunningApp) -> RunningApp:
+    return seeded_app
+
+
 @pytest.fixture
 def desk(page: Page, app: RunningApp, store: Workplace) -> Desk:
     """A fresh case of about 340 nuclei."""
-    field = draw_field(FieldRecipe(width_px=420, height_px=420), np.random.default_rng(21))
-    image = seed_case(store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(22)), "Fields")
-    return Desk(page, app, image).open()
+    return Desk(page, app, seed_case(store, *draw_seeded(420, seed=21), "Fields")).open()
 
 
 def test_a_field_is_grown_until_it_holds_what_the_protocol_asks_and_a_key_goes_there(desk: Desk, page: Page) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.bench import Bench
 from tests.e2e.pages import learning_of, open_learning
-from tests.e2e.running import RunningApp, free_port
+from tests.e2e.running import SEEDED, RunningApp, running_app
 from tests.e2e.school import (
     FakeSchool,
     after_lessons,
@@ -33,13 +32,8 @@ FOCUS_INSIDE = "() => document.querySelector('.nv-learning').contains(document.a
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Nothing is scored here."""
-    quick = {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"}
-    running = RunningApp(tmp_path_factory.mktemp("around") / "data", free_port(), quick)
-    running.start()
-    yield running
-    running.stop()
+def app(seeded_app: RunningApp) -> RunningApp:
+    return seeded_app
 
 
 def test_the_open_case_and_what_is_not_saved_stay_untouched(schooled: Bench, page: Page, school: FakeSchool) -> None:
@@ -191,11 +185,9 @@ def test_the_keyboard_alone_does_everything(schooled: Bench, page: Page, school:
 
 
 def test_a_server_that_starts_again_is_found_again(page: Page, tmp_path_factory: pytest.TempPathFactory) -> None:
-    app = RunningApp(tmp_path_factory.mktemp("restart") / "data", free_port(), {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"})  # fmt: skip
-    app.start()
     school = FakeSchool(page)
     school.training = nobody_signed()
-    try:
+    with running_app(tmp_path_factory.mktemp("restart") / "data", SEEDED) as app:
         page.goto(f"{app.url}?learning=1")
         learning = learning_of(page)
         app.kill()
@@ -206,5 +198,3 @@ def test_a_server_that_starts_again_is_found_again(page: Page, tmp_path_factory:
         school.is_away = False
         expect(learning).to_contain_text("3 of 8 newly signed fields")
         expect(learning.locator(".nv-lost")).to_be_empty()
-    finally:
-        app.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.bench import Bench
 from tests.e2e.pages import learn_now, learning_of, lesson_of, open_learning, put_in_service, read_lead, wait_outcome
-from tests.e2e.running import RunningApp, free_port
+from tests.e2e.running import RunningApp
 from tests.e2e.school import (
     BASE,
     FakeSchool,
@@ -30,13 +29,8 @@ MIDDLE = """() => { const v = document.querySelector('.nv-root').viewer, at = v.
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
-    """Nothing is scored here."""
-    quick = {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"}
-    running = RunningApp(tmp_path_factory.mktemp("learning") / "data", free_port(), quick)
-    running.start()
-    yield running
-    running.stop()
+def app(seeded_app: RunningApp) -> RunningApp:
+    return seeded_app
 
 
 def test_a_fresh_installation_teaches_what_to_do(schooled: Bench, page: Page) -> None:

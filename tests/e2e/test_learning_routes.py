@@ -23,9 +23,9 @@ from nucleus_app.services.workplace import Workplace
 from tests.e2e.bench import Bench
 from tests.e2e.lessons import SAID, Lessons
 from tests.e2e.pages import close_learning, learn_now, open_learning, put_in_service, read_lead, wait_outcome
-from tests.e2e.running import RunningApp, free_port
+from tests.e2e.running import RunningApp, running_app
 from tests.e2e.school import after_lessons, lesson_line, one_runs, progress, verdict
-from tests.e2e.seeding import SIZE, grade_candidates, seed_case, seed_scoring
+from tests.e2e.seeding import SIZE, draw_seeded, grade_candidates, seed_case, seed_scoring
 
 SHIPPED = load_version(SHIPPED_WEIGHTS).name
 
@@ -38,10 +38,8 @@ WIDTHS = "() => Promise.all([...document.querySelectorAll('.nv-tile img')].map(a
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """A trainer is expected from outside; the tests are it."""
     apart = {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external", "NUCLEUS_TRAINER": "external"}
-    running = RunningApp(tmp_path_factory.mktemp("lessons") / "data", free_port(), apart)
-    running.start()
-    yield running
-    running.stop()
+    with running_app(tmp_path_factory.mktemp("lessons") / "data", apart) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +49,7 @@ def lessons(store: Workplace) -> Lessons:
 
 @pytest.fixture
 def image(store: Workplace) -> int:
-    field = draw_field(FieldRecipe(width_px=300, height_px=300), np.random.default_rng(5))
-    return seed_case(
-        store, field.rgb, grade_candidates(field.nuclei, np.random.default_rng(6)), "Seeded", is_synthetic=False
-    )
+    return seed_case(store, *draw_seeded(300, seed=5), "Seeded", is_synthetic=False)
 
 
 @pytest.fixture

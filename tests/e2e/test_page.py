@@ -17,7 +17,7 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.predictor import Predictor
 from tests.e2e.pages import INKED, open_page, save, upload, wait_scored
-from tests.e2e.running import RunningApp, free_port
+from tests.e2e.running import RunningApp, running_app
 
 pytestmark = pytest.mark.browser
 RUO = "For research use only. Not for use in diagnostic procedures."
@@ -280,26 +280,20 @@ def test_what_is_no_ki67_field_is_not_counted_until_the_reader_insists(
 
 def test_a_worker_that_cannot_start_is_told_on_the_page(page: Page, field: LabelledImage, tmp_path: Path) -> None:
     (tmp_path / "broken.safetensors").write_bytes(b"no weights")
-    app = RunningApp(tmp_path / "data", free_port(), {"NUCLEUS_WEIGHTS": str(tmp_path / "broken.safetensors")})
-    app.start()
-    try:
+    with running_app(tmp_path / "data", {"NUCLEUS_WEIGHTS": str(tmp_path / "broken.safetensors")}) as app:
         page.goto(app.url)
         expect(page.locator(".nv-root")).to_have_attribute("data-connected", "no-worker")
         expect(page.locator(".nv-state")).to_have_text("Waiting for the scoring worker…")
         upload(page, save(field.rgb, tmp_path / "later.png", dpi=(50_800, 50_800)))
         expect(page.locator(".nv-state")).to_have_text("Waiting for the scoring worker… 1 image comes first.")
-    finally:
-        app.stop()
 
 
 def test_a_crash_in_the_middle_loses_no_job_and_the_page_comes_back(page: Page, tmp_path: Path) -> None:
-    app = RunningApp(tmp_path / "data", free_port(), {"NUCLEUS_DEMO": "no"})
-    app.start()
-    try:
+    with running_app(tmp_path / "data", {"NUCLEUS_DEMO": "no"}) as app:
         open_page(page, app)
         expect(page.locator(".nv-empty")).to_contain_text("Drop an image")
-        slide = draw_field(FieldRecipe(width_px=2300, height_px=2300), np.random.default_rng(8))
-        upload(page, save(slide.rgb, tmp_path / "slide.png", dpi=(50_800, 50_800)))
+        part = draw_field(FieldRecipe(width_px=575, height_px=575), np.random.default_rng(8)).rgb
+        upload(page, save(np.tile(part, (4, 4, 1)), tmp_path / "slide.png", dpi=(50_800, 50_800)))
         expect(page.locator(".nv-state")).to_contain_text(
             re.compile(r"[1-5] of 6 tiles done, about \d+ s left"), timeout=120_000
         )
@@ -311,5 +305,3 @@ def test_a_crash_in_the_middle_loses_no_job_and_the_page_comes_back(page: Page, 
         expect(page.locator(".nv-root")).to_have_attribute("data-connected", "yes")
         wait_scored(page)
         expect(page.locator(".nv-value")).to_be_visible()
-    finally:
-        app.stop()

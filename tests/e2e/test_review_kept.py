@@ -12,43 +12,50 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
-from nucleus_app.services.workplace import Workplace
+from nucleus_app.services.workplace import Workplace, open_workplace
+from nucleus_app.settings import Settings
 from tests.e2e.bench import COUNTS, ZOOM_IN, Bench
-from tests.e2e.running import RunningApp, free_port
-from tests.e2e.seeding import grade_candidates, seed_scoring
+from tests.e2e.running import SEEDED, RunningApp, running_app
+from tests.e2e.seeding import draw_seeded, grade_candidates, seed_case, seed_scoring
 
 pytestmark = pytest.mark.browser
 
 
-def test_undo_and_redo_go_on_after_a_reload_and_a_restart(page: Page, tmp_path: Path) -> None:
-    app = RunningApp(tmp_path / "data", free_port())
-    app.start()
-    try:
-        bench = Bench(page, app, 1).open()
-        start = bench.counts()
-        for one in bench.counted()[:4]:
-            page.mouse.move(*bench.at(one[1], one[2]))
-            bench.key("x")
-        after = bench.counts()
-        assert sum(after) == sum(start) - 4
-        bench.saved()
-        app.kill()
-        app.start()
-        bench.open()
-        assert bench.counts() == after
-        bench.key(*["Control+z"] * 4)
-        assert bench.counts() == start
-        page.reload()
-        bench.open()
-        bench.key(*["Control+Shift+z"] * 4)
-        assert bench.counts() == after
-        bench.key(*["Control+z"] * 9)  # more than there is
-        assert bench.counts() == start
-        page.locator(".nv-section summary", has_text="History").click()
-        expect(page.locator(".nv-history li")).to_have_count(16)
-        expect(page.locator(".nv-history li.nv-undone")).to_have_count(4)
-    finally:
-        app.stop()
+@pytest.fixture
+def own_app(tmp_path: Path) -> Iterator[RunningApp]:
+    """An app that may be killed, with one case."""
+    store = open_workplace(Settings(data_dir=tmp_path / "data", demo=False))
+    seed_case(store, *draw_seeded(420, seed=11), "Seeded field")
+    store.jobs.close()
+    store.engine.dispose()
+    with running_app(tmp_path / "data", SEEDED) as running:
+        yield running
+
+
+def test_undo_and_redo_go_on_after_a_reload_and_a_restart(page: Page, own_app: RunningApp) -> None:
+    bench = Bench(page, own_app, 1).open()
+    start = bench.counts()
+    for one in bench.counted()[:4]:
+        page.mouse.move(*bench.at(one[1], one[2]))
+        bench.key("x")
+    after = bench.counts()
+    assert sum(after) == sum(start) - 4
+    bench.saved()
+    own_app.kill()
+    own_app.start()
+    bench.open()
+    assert bench.counts() == after
+    bench.key(*["Control+z"] * 4)
+    assert bench.counts() == start
+    page.reload()
+    bench.open()
+    bench.key(*["Control+Shift+z"] * 4)
+    assert bench.counts() == after
+    bench.key(*["Control+z"] * 9)  # more than there is
+    assert bench.counts() == start
+    page.locator(".nv-section summary", has_text="History").click()
+    expect(page.locator(".nv-history li")).to_have_count(16)
+    expect(page.locator(".nv-history li.nv-undone")).to_have_count(4)
 
 
 def test_edits_made_without_a_connection_are_kept_and_sent_later_even_by_another_page(bench: Bench, page: Page) -> None:
@@ -127,57 +134,49 @@ def test_what_the_viewer_says_stays_when_gradio_takes_its_own_notices_back(bench
 
 
 def test_a_killed_server_loses_nothing_that_was_shown_as_saved_and_gets_the_rest_later(
-    page: Page, tmp_path: Path
+    page: Page, own_app: RunningApp
 ) -> None:
-    app = RunningApp(tmp_path / "data", free_port())
-    app.start()
-    try:
-        bench = Bench(page, app, 1).open()
-        page.evaluate(ZOOM_IN)
-        before = sum(bench.counts())
-        bench.key("a", "1")
-        box = page.locator(".nv-stage").bounding_box()
-        assert box is not None
-        page.keyboard.down("Alt")
-        for k in range(100):
-            if k == 50:
-                app.kill()
-            place = (box["x"] + 120 + 40 * (k % 12), box["y"] + 150 + 40 * (k // 12))
-            page.mouse.click(*place)
-        page.keyboard.up("Alt")
-        assert sum(page.evaluate(COUNTS)) == before + 100
-        expect(page.locator(".nv-saved")).to_contain_text("not saved yet")
-        app.start()
-        bench.saved()
-        assert sum(bench.counts()) == before + 100
-        assert bench.result()["placed"] == 100
-    finally:
-        app.stop()
+    bench = Bench(page, own_app, 1).open()
+    page.evaluate(ZOOM_IN)
+    before = sum(bench.counts())
+    bench.key("a", "1")
+    box = page.locator(".nv-stage").bounding_box()
+    assert box is not None
+    page.keyboard.down("Alt")
+    for k in range(100):
+        if k == 50:
+            own_app.kill()
+        place = (box["x"] + 120 + 40 * (k % 12), box["y"] + 150 + 40 * (k // 12))
+        page.mouse.click(*place)
+    page.keyboard.up("Alt")
+    assert sum(page.evaluate(COUNTS)) == before + 100
+    expect(page.locator(".nv-saved")).to_contain_text("not saved yet")
+    own_app.start()
+    bench.saved()
+    assert sum(bench.counts()) == before + 100
+    assert bench.result()["placed"] == 100
 
 
-def test_a_page_closed_while_the_server_was_down_leaves_its_edits_to_the_next_one(page: Page, tmp_path: Path) -> None:
-    app = RunningApp(tmp_path / "data", free_port())
-    app.start()
-    try:
-        bench = Bench(page, app, 1).open()
-        ones = bench.counted()[:6]
-        for k, one in enumerate(ones):
-            if k == 3:
-                bench.saved()
-                app.kill()
-            page.mouse.move(*bench.at(one[1], one[2]))
-            bench.key("x")
-        context = page.context
-        page.close(run_before_unload=False)
-        app.start()
-        assert httpx.get(f"{app.url}nucleus/api/images/1/result.json").json()["deleted"] == 3
-        later = context.new_page()
-        later.goto(app.url)  # whatever it shows
-        expect(later.locator(".nv-root")).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=60_000)
-        later.wait_for_function("Object.keys(localStorage).every((key) => !key.startsWith('nucleus:outbox'))")
-        assert httpx.get(f"{app.url}nucleus/api/images/1/result.json").json()["deleted"] == 6
-    finally:
-        app.stop()
+def test_a_page_closed_while_the_server_was_down_leaves_its_edits_to_the_next_one(
+    page: Page, own_app: RunningApp
+) -> None:
+    bench = Bench(page, own_app, 1).open()
+    ones = bench.counted()[:6]
+    for k, one in enumerate(ones):
+        if k == 3:
+            bench.saved()
+            own_app.kill()
+        page.mouse.move(*bench.at(one[1], one[2]))
+        bench.key("x")
+    context = page.context
+    page.close(run_before_unload=False)
+    own_app.start()
+    assert httpx.get(f"{own_app.url}nucleus/api/images/1/result.json").json()["deleted"] == 3
+    later = context.new_page()
+    later.goto(own_app.url)  # whatever it shows
+    expect(later.locator(".nv-root")).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=60_000)
+    later.wait_for_function("Object.keys(localStorage).every((key) => !key.startsWith('nucleus:outbox'))")
+    assert httpx.get(f"{own_app.url}nucleus/api/images/1/result.json").json()["deleted"] == 6
 
 
 def test_edits_that_were_not_saved_yet_follow_when_another_case_is_opened(bench: Bench, page: Page) -> None:

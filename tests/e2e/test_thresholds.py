@@ -6,8 +6,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.bench import COUNTS, Bench
+from tests.e2e.running import RunningApp
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def app(seeded_app: RunningApp) -> RunningApp:
+    return seeded_app
 
 
 def test_a_threshold_moves_the_count_live_and_spares_what_a_person_placed(bench: Bench) -> None:

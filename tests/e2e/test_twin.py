@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Page
 from nucleus_app.domain.edits import Bounds, SignedEdit, parse_edit
 from nucleus_app.domain.nuclei import Nuclei
 from nucleus_app.domain.review import fold
+from nucleus_app.ui.viewer.component import static_version
 from tests.e2e.running import RunningApp
 
 pytestmark = pytest.mark.browser
@@ -45,6 +46,37 @@ place = st.tuples(coordinate, coordinate)
 kinds = st.integers(0, 2)
 
 
+levels = st.integers(20, 95).map(lambda v: v / 100)
+points = st.lists(place, min_size=3, max_size=6).map(lambda ps: [v for p in ps for v in p])
+radius = st.integers(1, 300).map(lambda v: v / 10)
+
+
+def _runs(cells: list[bool]) -> list[int]:
+    runs, last = [0], False
+    for cell in cells:
+        if cell != last:
+            runs.append(0)
+            last = cell
+        runs[-1] += 1
+    return runs
+
+
+region = {
+    "op": st.just("region"),
+    "label": st.sampled_from(["tumour", "non-tumour", "exclude", "erase", "reviewed", "unreviewed"]),
+}
+cells = {
+    "shape": st.just("cells"), "left": st.just(-0.5), "top": st.just(-0.5), "size": st.just(20), "columns": st.just(5),
+    "runs": st.lists(st.booleans(), min_size=25, max_size=25).map(_runs),
+}  # fmt: skip
+regions = st.one_of(
+    st.fixed_dictionaries(region | {"shape": st.just("brush"), "r": radius, "pts": points}),
+    st.fixed_dictionaries(region | {"shape": st.just("brush"), "r": radius, "pts": place.map(list)}),
+    st.fixed_dictionaries(region | {"shape": st.just("polygon"), "pts": points}),
+    st.fixed_dictionaries(region | cells),
+)
+
+
 @st.composite
 def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Edits of three pages in the order of the server, all of them possible."""
@@ -64,55 +96,34 @@ def logs(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 def _op(name: str, ids: st.SearchStrategy[Any], own: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     some = st.lists(ids, min_size=1, max_size=6, unique=True)
-    points = st.lists(place, min_size=3, max_size=6).map(lambda ps: [v for p in ps for v in p])
-    labels = st.sampled_from(["tumour", "non-tumour", "exclude", "erase", "reviewed", "unreviewed"])
-    region = {"op": st.just("region"), "label": labels}
-    strategies: dict[str, st.SearchStrategy[dict[str, Any]]] = {
-        "class": st.fixed_dictionaries({"op": st.just("class"), "ids": some, "c": kinds}),
-        "delete": st.fixed_dictionaries({"op": st.just("delete"), "ids": some}),
-        "move": st.fixed_dictionaries({"op": st.just("move"), "id": ids, "x": coordinate, "y": coordinate}),
-        "add": st.fixed_dictionaries({"op": st.just("add"), "x": coordinate, "y": coordinate, "c": kinds}),
-        "cut": st.fixed_dictionaries({"op": st.just("cut"), "c": kinds, "level": st.integers(20, 95).map(lambda v: v / 100)}),
-        "undo": st.fixed_dictionaries({"op": st.just("undo"), "edit": st.sampled_from(own or ["-"])}),
-        "redo": st.fixed_dictionaries({"op": st.just("redo"), "edit": st.sampled_from(own or ["-"])}),
-        "region": st.one_of(
-            st.fixed_dictionaries(region | {"shape": st.just("brush"), "r": st.integers(1, 300).map(lambda v: v / 10), "pts": points}),
-            st.fixed_dictionaries(region | {"shape": st.just("brush"), "r": st.integers(1, 300).map(lambda v: v / 10), "pts": place.map(list)}),
-            st.fixed_dictionaries(region | {"shape": st.just("polygon"), "pts": points}),
-            st.fixed_dictionaries(
-                region
-                | {
-                    "shape": st.just("cells"), "left": st.just(-0.5), "top": st.just(-0.5), "size": st.just(20),
-                    "columns": st.just(5), "runs": st.lists(st.booleans(), min_size=25, max_size=25).map(_runs),
-                }
-            ),
-        ),
-    }  # fmt: skip
-    return strategies[name]
-
-
-def _runs(cells: list[bool]) -> list[int]:
-    runs, last = [0], False
-    for cell in cells:
-        if cell != last:
-            runs.append(0)
-            last = cell
-        runs[-1] += 1
-    return runs
+    edit = {"op": st.just(name)}
+    match name:
+        case "class":
+            return st.fixed_dictionaries(edit | {"ids": some, "c": kinds})
+        case "delete":
+            return st.fixed_dictionaries(edit | {"ids": some})
+        case "move":
+            return st.fixed_dictionaries(edit | {"id": ids, "x": coordinate, "y": coordinate})
+        case "add":
+            return st.fixed_dictionaries(edit | {"x": coordinate, "y": coordinate, "c": kinds})
+        case "cut":
+            return st.fixed_dictionaries(edit | {"c": kinds, "level": levels})
+        case "region":
+            return regions
+        case _:
+            return st.fixed_dictionaries(edit | {"edit": st.sampled_from(own)})
 
 
 @pytest.fixture(scope="module")
-def module_page(browser: Browser, app: RunningApp) -> Page:
+def module_page(browser: Browser, seeded_app: RunningApp) -> Page:
     page = browser.new_page()
-    page.goto(app.url + "nucleus/healthz")
+    page.goto(seeded_app.url + "nucleus/healthz")
     return page
 
 
 @pytest.fixture(scope="module")
-def static(app: RunningApp) -> str:
-    from nucleus_app.ui.viewer.component import static_version
-
-    return f"{app.url}nucleus/static/{static_version()}"
+def static(seeded_app: RunningApp) -> str:
+    return f"{seeded_app.url}nucleus/static/{static_version()}"
 
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -14,7 +14,6 @@ from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.backends import OPENVINO, TORCH_CPU, choose_device, open_backend, wrap_network
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, write_version
-from nucleus_app.kinet.config import Provenance
 from nucleus_app.kinet.network import restore_network
 from nucleus_app.kinet.openvino_backend import PREPARED_DIR
 from nucleus_app.kinet.predictor import Predictor
@@ -98,8 +97,8 @@ def new_version() -> Version:
     return replace(load_version(SHIPPED_WEIGHTS), sha256="1" * 64)
 
 
-def test_the_second_process_needs_no_torch(tmp_path: Path, new_version: Version) -> None:
-    write_version(tmp_path / "v.safetensors", replace(new_version, provenance=Provenance("new")))
+def test_the_second_process_needs_no_torch(tmp_path: Path, tiny: Version) -> None:
+    write_version(tmp_path / "v.safetensors", tiny)
     program = f"""
 import sys, pathlib, numpy as np
 from nucleus_app.kinet.checkpoint import load_version
