@@ -79,6 +79,15 @@ def list_slides(session: Session) -> list[StoredSlide]:
     return [_stored(row) for row in session.scalars(rows)]
 
 
+def renew_slide(session: Session, slide_id: int, now: datetime, case_id: int | None) -> StoredSlide:
+    """As if it had been taken in now, into this case where one is named. Raises NotFound."""
+    row = _get_row(session, slide_id)
+    row.taken_in = now
+    if case_id is not None:
+        row.case_id = case_id
+    return _stored(row)
+
+
 def note_removal(session: Session, slide_id: int, now: datetime) -> None:
     """Note that its file is gone; what was cut out of it stays. Raises NotFound."""
     _get_row(session, slide_id).removed = now

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from filecmp import cmp
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from db.slides import (
     list_slides,
     lock_slide,
     note_removal,
+    renew_slide,
 )
 from nucleus_app.errors import InvalidImage, NotFound, NucleusAppError, StorageFull, is_disk_full
 from nucleus_app.imaging.slides import Slide, find_maker
@@ -67,6 +69,20 @@ def take_in_slide(workplace: Workplace, path: Path, name: str, case_id: int | No
         # Its own words hold the file's name, which may be a patient's.
         raise NucleusAppError(f"The slide could not be kept ({os.strerror(error.errno or 0)}): try again.") from None
     return stored
+
+
+def reopen_slide(workplace: Workplace, path: Path, case_id: int | None = None) -> StoredSlide | None:
+    """The kept slide that is this very file, whatever it is called now, kept from now on for as long as a new one; None where
+    there is none. The file itself stays where it is.
+    """
+    with session_scope(workplace.engine) as session:
+        slides = list_slides(session)
+    for slide in slides:
+        kept = _path(workplace, slide.file)
+        if kept.is_file() and kept.stat().st_size == path.stat().st_size and cmp(kept, path, shallow=False):
+            with suppress(NotFound), session_scope(workplace.engine, write=True) as session:  # removed meanwhile
+                return renew_slide(session, slide.id, datetime.now(UTC), case_id)
+    return None
 
 
 def remove_slide(workplace: Workplace, slide_id: int) -> None:

@@ -15,7 +15,7 @@ from nucleus_app import RESEARCH_USE_ONLY, __version__
 from nucleus_app.errors import NucleusAppError, WholeSlide
 from nucleus_app.services.intake import MAX_LABEL, rename, say_twin, score_at, take_in
 from nucleus_app.services.scored_images import ScoredImage, get_scored_image, list_scored_images
-from nucleus_app.services.slides import take_in_slide
+from nucleus_app.services.slides import reopen_slide, take_in_slide
 from nucleus_app.services.workplace import Workplace
 from nucleus_app.ui.viewer.component import create_viewer
 
@@ -132,7 +132,16 @@ class Handlers:
                     case_id = stored.case_id
         for path in whole:  # after the images, whose case theirs may be
             with _taken(path, notices):
-                slides.append(take_in_slide(self._workplace, path, path.name, case_id).id)
+                if slide := reopen_slide(self._workplace, path, case_id):
+                    notices.append(
+                        _notice(
+                            "info",
+                            f"{path.name}: the same slide is kept already, as “{slide.label}”. It was opened, not kept twice.",
+                        )
+                    )
+                else:
+                    slide = take_in_slide(self._workplace, path, path.name, case_id)
+                slides.append(slide.id)
         if into == TOGETHER and case_id is None and len(slides) > 1:
             notices.append(
                 _notice(

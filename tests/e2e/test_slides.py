@@ -15,7 +15,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from tests.e2e.pages import upload
-from tests.e2e.running import RunningApp, free_port
+from tests.e2e.running import RunningApp, running_app
 from tests.imaging.slide_files import write_slide
 
 pytestmark = pytest.mark.browser
@@ -27,10 +27,8 @@ TISSUE = (600, 400, 2400, 1600)
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningApp]:
     """An app for which five megapixels are too many for one image."""
-    running = RunningApp(tmp_path_factory.mktemp("app") / "data", free_port(), {"NUCLEUS_MAX_MEGAPIXELS": "2"})
-    running.start()
-    yield running
-    running.stop()
+    with running_app(tmp_path_factory.mktemp("app") / "data", {"NUCLEUS_MAX_MEGAPIXELS": "2"}) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +46,16 @@ def rgb() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def file(rgb: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def written(rgb: np.ndarray, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_slide(tmp_path_factory.mktemp("slide") / "S26-77.svs", rgb, mpp=MPP)
+
+
+@pytest.fixture
+def file(written: Path, tmp_path: Path) -> Path:
+    """A file that no other test dropped."""
+    another = tmp_path / written.name
+    another.write_bytes(written.read_bytes() + str(tmp_path).encode())
+    return another
 
 
 def drop(page: Page, app: RunningApp, file: Path) -> Locator:
@@ -114,6 +120,22 @@ def test_fields_are_chosen_on_a_dropped_slide_and_scored_as_one_case(page: Page,
     page.go_back()  # to the slide again
     expect(picker).to_be_visible()
     expect(picker).to_have_attribute("data-fields", "2")
+
+
+def test_the_same_slide_dropped_again_is_opened_with_its_fields_and_not_kept_twice(
+    page: Page, app: RunningApp, file: Path
+) -> None:
+    picker = drop(page, app, file)
+    click_slide(page, 1500, 1000)
+    page.keyboard.press("Enter")
+    expect(picker).to_have_attribute("data-fields", "1")
+    before = slides_of(app)
+    picker = drop(page, app, file.rename(file.with_name("renamed.svs")))
+    expect(picker).to_have_attribute("data-fields", "1")
+    expect(picker).to_contain_text("S26-77.svs")
+    picker.get_by_role("button", name="Close").click()
+    expect(page.locator(".nv-notice")).to_contain_text("renamed.svs: the same slide is kept already, as “S26-77.svs”")
+    assert [slide["id"] for slide in slides_of(app)] == [slide["id"] for slide in before]
 
 
 def test_a_field_holds_exactly_the_pixels_in_its_frame(

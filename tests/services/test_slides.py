@@ -27,7 +27,7 @@ from nucleus_app.services.downloads import write_slide_geojson
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.sheets import save_sheet
 from nucleus_app.services.slide_shelf import SlideShelf
-from nucleus_app.services.slides import list_slides_to_show, remove_expired, remove_slide, take_in_slide
+from nucleus_app.services.slides import list_slides_to_show, remove_expired, remove_slide, reopen_slide, take_in_slide
 from nucleus_app.services.workplace import Workplace
 from tests.imaging.slide_files import write_slide
 from tests.services.casefolder import Folder
@@ -98,6 +98,26 @@ def test_a_slide_dropped_into_a_case_puts_its_fields_there(
     case_id = get_scored_image(workplace, add_image(workplace, tmp_path)).image.case_id
     slide = take_in_slide(workplace, upload, upload.name, case_id)
     assert shelf.cut(slide.id, (0, 0, 100, 100)).case_id == case_id
+
+
+def test_a_slide_dropped_again_is_the_one_that_is_kept_and_is_kept_for_longer(
+    workplace: Workplace, upload: Path, original: Path, tmp_path: Path
+) -> None:
+    assert reopen_slide(workplace, upload) is None
+    slide = take_in_slide(workplace, upload, upload.name)
+    again = Path(shutil.copyfile(original, tmp_path / "renamed.svs"))
+    case_id = get_scored_image(workplace, add_image(workplace, tmp_path)).image.case_id
+    found = reopen_slide(workplace, again, case_id)
+    assert found is not None
+    assert (found.id, found.label, found.case_id) == (slide.id, slide.label, case_id)
+    assert found.taken_in > slide.taken_in
+    assert len(files(workplace)) == len(list_slides_to_show(workplace)) == 1
+    changed = bytearray(again.read_bytes())
+    changed[-1] ^= 1
+    again.write_bytes(changed)
+    assert reopen_slide(workplace, again) is None  # as large, but another one
+    remove_slide(workplace, slide.id)
+    assert reopen_slide(workplace, Path(shutil.copyfile(original, again))) is None
 
 
 def test_a_signed_case_takes_no_more_fields_and_keeps_no_pixels_of_them(
