@@ -234,8 +234,8 @@ def _calibrate(options: argparse.Namespace) -> None:
     radius = radius_in_um(MATCH_UM)
     thresholds = calibrate_thresholds(predictor, validation, radius)
     predictor = predictor.with_thresholds(thresholds.per_class)
-    scores, right = judge_nuclei(predictor, validation, radius)
-    confidence = fit_confidence(scores, right)
+    judged = judge_nuclei(predictor, validation, radius)
+    confidence = fit_confidence(judged.scores, judged.right)
     more_stains = restain_images(training, version.config.mpp, RESTAINED_FOR_SCALE)
     unlabelled = [UnlabelledFile.parse(text) for text in options.unlabelled]
     shown = chain(((i.rgb, i.mpp) for i in chain(training, more_stains)), ((f.read(), f.mpp) for f in unlabelled))
@@ -249,7 +249,8 @@ def _calibrate(options: argparse.Namespace) -> None:
             "thresholds": thresholds.per_class,
             "confidence": [confidence.slope, confidence.intercept],
             "reliability": [
-                [round(b.said, 3), round(b.true, 3), b.nuclei] for b in measure_reliability(confidence, scores, right)
+                [round(b.said, 3), round(b.true, 3), b.nuclei]
+                for b in measure_reliability(confidence, judged.scores, judged.right)
             ],
             "sha256": load_version(options.out).sha256,
         }

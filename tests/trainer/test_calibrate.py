@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from nucleus_app.domain.labelled import LabelledImage
@@ -17,7 +18,16 @@ from nucleus_app.kinet.preprocess import Rgb
 from tests.labelled_folders import write_labelled
 from trainer.__main__ import main
 from trainer.base.scale_guess import collect_features, fit_scale_guess, solve
-from trainer.learning.calibrate import fit_confidence, judge_nuclei, measure_reliability
+from trainer.learning.calibrate import (
+    FEWEST,
+    GRID,
+    best_threshold,
+    calibrate_thresholds,
+    fit_confidence,
+    judge_nuclei,
+    measure_reliability,
+    per_class,
+)
 
 
 def test_confidence_is_the_share_of_nuclei_that_are_right() -> None:
@@ -36,8 +46,51 @@ def test_a_found_nucleus_is_right_when_one_of_its_class_is_labelled_there(
     shipped: Predictor, field: LabelledImage
 ) -> None:
     found = shipped.find(field.rgb, field.mpp)
-    _, right = judge_nuclei(shipped, [replace(field, nuclei=found)], radius_in_um(6))
-    assert right.sum() == sum(shipped.find(field.rgb, field.mpp).counts()[:2])
+    judged = judge_nuclei(shipped, [replace(field, nuclei=found)], radius_in_um(6))
+    assert judged.right.sum() == sum(shipped.find(field.rgb, field.mpp).counts()[:2])
+
+
+def test_the_threshold_is_where_a_nucleus_is_right_half_as_often_as_the_f1_that_is_reached() -> None:
+    def is_right(scores: NDArray[np.float32]) -> NDArray[np.float64]:
+        return 1 / (1 + np.exp(4.5 - 10 * scores))
+
+    chosen, counted = [], []
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        scores = rng.uniform(0.1, 0.9, 1500).astype(np.float32)
+        right = rng.random(len(scores)) < is_right(scores)
+        chosen.append(best_threshold(scores, right, int(right.sum())))
+        f1 = [2 * right[scores >= t].sum() / ((scores >= t).sum() + right.sum()) for t in GRID]
+        counted.append(GRID[int(np.argmax(f1))])
+    many = np.linspace(0.1, 0.9, 4001, dtype=np.float32)
+    reached = max(2 * is_right(many[many >= t]).sum() / ((many >= t).sum() + is_right(many).sum()) for t in GRID)
+    best = (np.log(reached / (2 - reached)) + 4.5) / 10
+    assert np.mean(chosen) == pytest.approx(best, abs=0.01)
+    assert np.std(chosen) < 0.7 * np.std(counted)  # what was counted leaves it to a few nuclei
+
+
+def test_a_class_gets_a_threshold_of_its_own_and_non_tumour_that_of_the_negatives(shipped: Predictor) -> None:
+    field = draw_field(FieldRecipe(width_px=700, height_px=700, positive_share=0.5), np.random.default_rng(6))
+    found = shipped.with_thresholds(per_class(0.2)).find(field.rgb, field.mpp)
+    truth = replace(field, nuclei=found.reaching((0.55, 0.35, 0.35)))
+    assert min(truth.nuclei.counts()[:2]) > FEWEST
+    positive, negative, other = calibrate_thresholds(shipped, [truth], radius_in_um(6)).per_class
+    assert positive == pytest.approx(0.55, abs=0.03)
+    assert negative == pytest.approx(0.35, abs=0.03)
+    assert other == negative
+
+
+def test_a_class_that_is_hardly_labelled_gets_the_threshold_of_both_and_a_network_that_finds_nothing_the_lowest(
+    shipped: Predictor,
+) -> None:
+    field = draw_field(FieldRecipe(width_px=500, height_px=500, positive_share=0.02), np.random.default_rng(6))
+    found = shipped.with_thresholds(per_class(0.2)).find(field.rgb, field.mpp)
+    truth = replace(field, nuclei=found.reaching((0.25, 0.45, 0.45)))
+    positive, negative, _ = calibrate_thresholds(shipped, [truth], radius_in_um(6)).per_class
+    assert positive == pytest.approx(negative, abs=0.02)
+    assert negative == pytest.approx(0.45, abs=0.03)
+    white = replace(field, rgb=np.full_like(field.rgb, 255))
+    assert calibrate_thresholds(shipped, [white], radius_in_um(6)).per_class == per_class(float(GRID[0]))
 
 
 def test_the_scale_of_unseen_fields_is_guessed_to_half_an_octave(shipped: Predictor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
@@ -11,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from nucleus_app.domain.agreement import Agreement, ImageAgreement, compare_nuclei
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.matching import match_points
@@ -21,27 +19,49 @@ from nucleus_app.kinet.evaluation import RadiusPx
 from nucleus_app.kinet.predictor import Predictor
 
 GRID = np.round(np.arange(0.10, 0.61, 0.01), 2)
-ALMOST = 0.001
-"""Less F1 than this is no difference; the lower threshold is taken, since one too high costs an unknown lab more."""
+FEWEST = 100
+"""A class of which fewer nuclei are labelled gets the threshold of both tumour classes together."""
+
+
+class Judged(NamedTuple):
+    """Tumour nuclei that a version found in labelled images: proximity (N,), class (N,), whether a labelled nucleus of the
+    same class is there (N,); and how many of either class are labelled.
+    """
+
+    scores: NDArray[np.float32]
+    classes: NDArray[np.uint8]
+    right: NDArray[np.bool_]
+    labelled: tuple[int, int]
 
 
 def calibrate_thresholds(predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx) -> Thresholds:
-    """One threshold for all classes (hardly any validation case labels non-tumour nuclei): the lowest with almost the best
-    detection F1, averaged over sets (not images), so that the largest lab does not decide for the others. A set is named
-    by the first word of its images' names. The lowest, since one that is too high costs an unseen lab far more than one
-    that is too low (docs/decisions/0007).
+    """The best threshold of either tumour class; non-tumour nuclei, which hardly any validation case labels, get that of
+    negative ones.
     """
-    lowest = predictor.with_thresholds(per_class(float(GRID[0])))
-    by_threshold: list[dict[str, list[ImageAgreement]]] = [defaultdict(list) for _ in GRID]
-    for image in images:
-        truth = image.inside_labelled_area(image.nuclei)
-        candidates = image.inside_labelled_area(lowest.find(image.rgb, image.mpp))
-        for level, sets in zip(GRID, by_threshold, strict=True):
-            found = candidates.reaching(per_class(float(level)))
-            sets[image.name.split("_")[0]].append(compare_nuclei(image.name, truth, found, radius(image)))
-    f1 = np.array([np.mean([Agreement(tuple(a)).detection.f1 for a in sets.values()]) for sets in by_threshold])
-    chosen = float(GRID[int(np.argmax(f1 >= f1.max() - ALMOST))])
-    return replace(predictor.version.thresholds, per_class=per_class(chosen))
+    judged = judge_nuclei(predictor, images, radius, lowest=float(GRID[0]))
+    positive, negative = (_calibrate_class(judged, kind) for kind in (NucleusClass.POSITIVE, NucleusClass.NEGATIVE))
+    return replace(predictor.version.thresholds, per_class=(positive, negative, negative))
+
+
+def _calibrate_class(judged: Judged, kind: NucleusClass) -> float:
+    chosen, labelled = judged.classes == kind, judged.labelled[kind]
+    if labelled < FEWEST:
+        chosen, labelled = np.ones_like(chosen), sum(judged.labelled)
+    return best_threshold(judged.scores[chosen], judged.right[chosen], labelled)
+
+
+def best_threshold(scores: NDArray[np.float32], right: NDArray[np.bool_], labelled: int) -> float:
+    """The proximity from which on F1 is best, as the curve fitted to all nuclei expects it: where a nucleus is right half as
+    often as that F1 (Lipton, Elkan & Naryanaswamy 2014, Optimal thresholding of classifiers to maximize F1 measure). The F1
+    that was counted is flat over many thresholds, so that a few nuclei would decide which is best, and one too high costs a
+    lab that was never seen far more than one too low (docs/decisions/0007).
+    """
+    if not len(scores):
+        return float(GRID[0])
+    expected = fit_confidence(scores, right).of(scores)
+    reached = scores >= GRID[:, None]
+    f1 = 2 * (reached * expected).sum(axis=1) / (reached.sum(axis=1) + labelled).clip(1)
+    return float(GRID[int(f1.argmax())])
 
 
 class Reliability(NamedTuple):
@@ -53,23 +73,27 @@ class Reliability(NamedTuple):
 
 
 def judge_nuclei(
-    predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Proximity (N,) of tumour nuclei found down to half the thresholds, and whether a labelled nucleus of the same
-    class is there. Non-tumour nuclei are left out: hardly any image labels them.
+    predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx, lowest: float | None = None
+) -> Judged:
+    """What labels say of the tumour nuclei found from a proximity of ``lowest`` on, or else of half the lower threshold.
+    Non-tumour nuclei are left out: hardly any image labels them.
     """
-    lowest = predictor.with_thresholds(per_class(predictor.version.thresholds.per_class[0] / 2))
-    scores, right = [], []
+    finder = predictor.with_thresholds(per_class(lowest or min(predictor.version.thresholds.per_class[:2]) / 2))
+    scores, classes, right = [], [], []
+    labelled = np.zeros(2, np.int64)
     for image in images:
         truth = image.inside_labelled_area(image.nuclei)
-        found = image.inside_labelled_area(lowest.find(image.rgb, image.mpp))
+        found = image.inside_labelled_area(finder.find(image.rgb, image.mpp))
         pairs = match_points(truth.xy, found.xy, radius(image))
         same = np.zeros(len(found), np.bool_)
         same[pairs.found] = truth.classes[pairs.truth] == found.classes[pairs.found]
         is_tumour = found.classes != NucleusClass.OTHER
         scores.append(found.scores[is_tumour])
+        classes.append(found.classes[is_tumour])
         right.append(same[is_tumour])
-    return np.concatenate(scores), np.concatenate(right)
+        labelled += truth.counts()[:2]
+    positive, negative = labelled.tolist()
+    return Judged(np.concatenate(scores), np.concatenate(classes), np.concatenate(right), (positive, negative))
 
 
 def fit_confidence(scores: NDArray[np.float32], right: NDArray[np.bool_]) -> Confidence:

@@ -251,7 +251,7 @@ class _Tuning:
         if _count_nuclei(self.calibrating) < FEWEST_TO_CALIBRATE:
             return version
         judged = judge_nuclei(self._open(version), self.calibrating, radius_in_um(MATCH_UM))
-        return replace(version, confidence=fit_confidence(*judged))
+        return replace(version, confidence=fit_confidence(judged.scores, judged.right))
 
     def _blend(self) -> Version:
         learned = replace(self.start, state=state_of(self.run.average), sha256="")

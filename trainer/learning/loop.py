@@ -216,7 +216,7 @@ def _evaluate_and_keep(
     predictor = Predictor(version, wrap_network(run.average, version.thresholds.smoothing_px, str(run.device)))
     thresholds = calibrate_thresholds(predictor, validation, radius)
     result = evaluate(predictor.with_thresholds(thresholds.per_class), validation, radius)
-    line = summarise(result) | {"threshold": thresholds.per_class[0]}
+    line = summarise(result) | {"thresholds": thresholds.per_class}
     score = line["detection_f1"] + 0.5 * line["weighted_f1"] - 0.01 * (line["index_mae_points"] or 0.0)
     run.stale += 1
     notes = {
