@@ -104,8 +104,8 @@ def test_fields_are_chosen_on_a_dropped_slide_and_scored_as_one_case(page: Page,
     page.keyboard.press("Enter")
     expect(picker).to_have_attribute("data-fields", "1")
     expect(picker).to_have_attribute("data-draft", "")
-    click_slide(page, 60, 60)  # moved inwards at the border
-    assert box_of(picker) == [0, 0, SIDE, SIDE]
+    click_slide(page, WIDTH - 60, HEIGHT - 60)  # moved inwards at the border
+    assert box_of(picker) == [WIDTH - SIDE, HEIGHT - SIDE, WIDTH, HEIGHT]
     picker.get_by_role("button", name="Score this field").click()
     expect(picker).to_have_attribute("data-fields", "2")
     slide = slides_of(app)[0]
@@ -122,10 +122,33 @@ def test_fields_are_chosen_on_a_dropped_slide_and_scored_as_one_case(page: Page,
     expect(picker).to_have_attribute("data-fields", "2")
 
 
+def test_a_step_of_magnification_shows_as_many_um_as_a_microscope_and_leaves_the_middle_where_it_is(
+    page: Page, app: RunningApp, file: Path
+) -> None:
+    picker = drop(page, app, file)
+    steps = picker.get_by_role("group", name="Magnification")
+    expect(steps.get_by_role("button")).to_have_text(["10×", "20×"])  # 0.5 µm/px is 20×; at 6× all of it is seen
+    looking = """() => { const { stage } = document.querySelector('.nv-root').viewer.desk.slides.desk, [from, to] = stage.seen();
+      return [stage.view.scale, (from.x + to.x) / 2, (from.y + to.y) / 2]; }"""
+    _, x, y = page.evaluate(looking)
+    for step, um in (("20×", 0.5), ("10×", 1.0)):
+        button = steps.get_by_role("button", name=step, exact=True)
+        button.click()
+        expect(button).to_have_attribute("aria-pressed", "true")
+        scale, now_x, now_y = page.evaluate(looking)
+        assert MPP / scale == pytest.approx(um, rel=0.01)
+        assert (now_x, now_y) == pytest.approx((x, y), abs=3)
+    expect(steps.get_by_role("status")).to_have_text("10×")
+    picker.get_by_role("application").focus()
+    page.keyboard.press("+")
+    expect(steps.get_by_role("status")).to_have_text("15×")
+
+
 def test_the_same_slide_dropped_again_is_opened_with_its_fields_and_not_kept_twice(
     page: Page, app: RunningApp, file: Path
 ) -> None:
     picker = drop(page, app, file)
+    picker.get_by_label("0.2 mm²").check()
     click_slide(page, 1500, 1000)
     page.keyboard.press("Enter")
     expect(picker).to_have_attribute("data-fields", "1")

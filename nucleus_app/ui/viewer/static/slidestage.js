@@ -5,6 +5,7 @@ import { el } from './element.js';
 import { FieldLayer } from './fieldlayer.js';
 import { BROWN, HeatLayer } from './heatlayer.js';
 import { fit, viewOf } from './looking.js';
+import { Magnification } from './magnification.js';
 import { createOsd } from './osd.js';
 import { drawBar } from './scalebar.js';
 import { describeBox, holds, moved, rectangleOn, toImageBox } from './slidebox.js';
@@ -26,6 +27,8 @@ export class SlideStage {
     this.heat = new HeatLayer(this.osd.canvas, BROWN);
     this.fields = new FieldLayer(this.osd.canvas);
     this.bar = el('div', { class: 'nv-bar' });
+    this.magnification = slide.mpp ? new Magnification(slide.mpp, (scale) => this.magnify(scale)) : null;
+    if (this.magnification) this.node.append(this.magnification.node);
     this.node.append(this.bar, el('div', { class: 'nv-picker-key' }, this.heat.key));
     this.listen();
     this.load();
@@ -106,6 +109,7 @@ export class SlideStage {
     this.view = viewOf({ osd: this.osd, mpp: slide.mpp || USUAL_MPP, width: slide.width_px, height: slide.height_px }, item);
     for (const layer of [this.heat, this.fields]) layer.draw(this.view);
     drawBar(this.bar, slide.mpp ? this.view.scale / slide.mpp : 0);
+    this.magnification?.show(this.view.scale, item.viewportToImageZoom(this.osd.viewport.getMinZoom()));
     this.showCursor();
   }
 
@@ -119,6 +123,13 @@ export class SlideStage {
     if (!this.item) return;
     fit({ osd: this.osd }, box && toImageBox(box));
     this.draw();
+  }
+
+  /** scale: pixels of the screen for one of the slide. The middle stays where it is. */
+  magnify(scale) {
+    if (!this.item) return;
+    this.osd.viewport.zoomTo(this.item.imageToViewportZoom(scale));
+    this.osd.viewport.applyConstraints();
   }
 
   /** What a key does to the view; returns whether it did anything. */
