@@ -89,7 +89,7 @@ $(NETWORKS:%=runs/%-read.safetensors): runs/%-read.safetensors: runs/%-taught.sa
 $(NETWORKS:%=runs/%-mixed.safetensors): runs/%-mixed.safetensors: runs/%-read.safetensors runs/%-taught.safetensors
 	$(BIN)/python -m trainer average $^ --shares 0.6 0.4 --out $@
 
-NAME = $(if $(filter base,$*),base-7,$*)
+NAME = $(if $(filter base,$*),base-8,$*)
 CALIBRATE = $(BIN)/python -m trainer calibrate $< $(LEARNED) --unlabelled $(UNLABELLED) --name $(NAME) --out $@
 $(NETWORKS:%=runs/%.safetensors): runs/%.safetensors: runs/%-mixed.safetensors
 	$(CALIBRATE)
