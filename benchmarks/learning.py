@@ -144,7 +144,7 @@ class Bench:
         predictor = Predictor.open(version, "cpu")
         lab, others = judge(predictor, self.test)["all"], judge(predictor, self.others)
         return {
-            "fields": trial.fields, "seconds": round(seconds, 1), "threshold": version.thresholds.per_class[0],
+            "fields": trial.fields, "seconds": round(seconds, 1), "thresholds": version.thresholds.per_class,
             "detection_f1": lab["detection_f1"], "weighted_f1": lab["weighted_f1"], "class_f1": lab["class_f1"],
             "index_error": lab["index_mae_points"], "others_f1": others["all"]["detection_f1"],
             "others_weighted_f1": others["all"]["weighted_f1"], "others_index_error": others["all"]["index_mae_points"],

@@ -75,16 +75,15 @@ def lock_slide(session: Session, slide_id: int) -> StoredSlide:
 
 def list_slides(session: Session) -> list[StoredSlide]:
     """Those that are there, latest first."""
-    rows = select(SlideRow).where(SlideRow.removed.is_(None)).order_by(SlideRow.id.desc())
+    rows = select(SlideRow).where(SlideRow.removed.is_(None)).order_by(SlideRow.taken_in.desc(), SlideRow.id.desc())
     return [_stored(row) for row in session.scalars(rows)]
 
 
-def renew_slide(session: Session, slide_id: int, now: datetime, case_id: int | None) -> StoredSlide:
-    """As if it had been taken in now, into this case where one is named. Raises NotFound."""
+def renew_slide(session: Session, slide_id: int, now: datetime) -> StoredSlide:
+    """As if it had been taken in now. Raises NotFound."""
+    lock_slide(session, slide_id)
     row = _get_row(session, slide_id)
     row.taken_in = now
-    if case_id is not None:
-        row.case_id = case_id
     return _stored(row)
 
 

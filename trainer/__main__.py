@@ -36,7 +36,13 @@ from trainer.base.teacher import Teacher
 from trainer.base.teaching_set import UnlabelledFile, assemble
 from trainer.judging.judge import judge, restain_images
 from trainer.learning.average import average_versions
-from trainer.learning.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
+from trainer.learning.calibrate import (
+    SHOWN_FROM,
+    calibrate_thresholds,
+    fit_confidence,
+    judge_nuclei,
+    measure_reliability,
+)
 from trainer.learning.dataset import hash_images, split_by_case
 from trainer.learning.loop import fit
 from trainer.learning.mentor import Mentor
@@ -234,7 +240,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     radius = radius_in_um(MATCH_UM)
     thresholds = calibrate_thresholds(predictor, validation, radius)
     predictor = predictor.with_thresholds(thresholds.per_class)
-    judged = judge_nuclei(predictor, validation, radius)
+    judged = judge_nuclei(predictor.with_lower_thresholds(SHOWN_FROM), validation, radius)
     confidence = fit_confidence(judged.scores, judged.right)
     more_stains = restain_images(training, version.config.mpp, RESTAINED_FOR_SCALE)
     unlabelled = [UnlabelledFile.parse(text) for text in options.unlabelled]

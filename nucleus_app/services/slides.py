@@ -72,23 +72,31 @@ def take_in_slide(workplace: Workplace, path: Path, name: str, case_id: int | No
 
 
 def reopen_slide(workplace: Workplace, path: Path, case_id: int | None = None) -> StoredSlide | None:
-    """The kept slide that is this very file, whatever it is called now, kept from now on for as long as a new one; None where
-    there is none. The file itself stays where it is.
+    """The kept slide that is this very file, whatever it is called now, kept from now on for as long as a new one. None where
+    there is none, or its next field would go into a signed case, or not into the one that is named: then the file is a slide
+    of its own. It stays where it is.
     """
-    with session_scope(workplace.engine) as session:
-        slides = list_slides(session)
-    for slide in slides:
-        kept = _path(workplace, slide.file)
-        if kept.is_file() and kept.stat().st_size == path.stat().st_size and cmp(kept, path, shallow=False):
+    for slide in list_slides_to_show(workplace):
+        fits = not slide["signed"] and case_id in (None, slide["case"])
+        if fits and _are_same(path, _path(workplace, slide["key"])):
             with suppress(NotFound), session_scope(workplace.engine, write=True) as session:  # removed meanwhile
-                return renew_slide(session, slide.id, datetime.now(UTC), case_id)
+                return renew_slide(session, slide["id"], datetime.now(UTC))
     return None
 
 
-def remove_slide(workplace: Workplace, slide_id: int) -> None:
+def _are_same(path: Path, kept: Path) -> bool:
+    try:
+        return path.stat().st_size == kept.stat().st_size and cmp(path, kept, shallow=False)
+    except OSError:  # deleted meanwhile
+        return False
+
+
+def remove_slide(workplace: Workplace, slide_id: int, *, expired_only: bool = False) -> None:
     """Delete a slide's file; what was cut out of it stays. Raises NotFound."""
     with session_scope(workplace.engine, write=True) as session:
         slide = lock_slide(session, slide_id)
+        if expired_only and not _is_expired(workplace, slide):  # it was dropped again meanwhile
+            return
         note_removal(session, slide_id, datetime.now(UTC))
     _path(workplace, slide.file).unlink(missing_ok=True)
 
@@ -99,9 +107,9 @@ def remove_expired(workplace: Workplace) -> None:
     with session_scope(workplace.engine) as session:
         slides = list_slides(session)
     for slide in slides:
-        if datetime.now(UTC) >= _expiry(workplace, slide):
+        if _is_expired(workplace, slide):
             with suppress(NotFound):  # another process was first
-                remove_slide(workplace, slide.id)
+                remove_slide(workplace, slide.id, expired_only=True)
     named = {slide.file for slide in slides}
     for path in found:
         if path.name not in named:
@@ -161,6 +169,10 @@ def _to_mapping(workplace: Workplace, slide: StoredSlide, cuts: Sequence[CutFiel
 
 def _expiry(workplace: Workplace, slide: StoredSlide) -> datetime:
     return slide.taken_in + timedelta(days=workplace.settings.keep_slides_days)
+
+
+def _is_expired(workplace: Workplace, slide: StoredSlide) -> bool:
+    return datetime.now(UTC) >= _expiry(workplace, slide)
 
 
 def _path(workplace: Workplace, file: str) -> Path:

@@ -114,6 +114,7 @@ class Handlers:
         notices: list[Notice] = []
         taken: list[int] = []
         slides: list[int] = []
+        new_slides = 0
         whole: list[Path] = []
         case_id = self._find_case(dropped_on) if into == TO_OPEN else None
         files = [Path(path) for path in dict.fromkeys(paths or [])]  # the same file twice has one place in the cache
@@ -133,16 +134,13 @@ class Handlers:
         for path in whole:  # after the images, whose case theirs may be
             with _taken(path, notices):
                 if slide := reopen_slide(self._workplace, path, case_id):
-                    notices.append(
-                        _notice(
-                            "info",
-                            f"{path.name}: the same slide is kept already, as “{slide.label}”. It was opened, not kept twice.",
-                        )
-                    )
+                    words = f"{path.name}: the same slide is kept already, as “{slide.label}”. It was opened, not kept twice."
+                    notices.append(_notice("info", words))
                 else:
                     slide = take_in_slide(self._workplace, path, path.name, case_id)
+                    new_slides += 1
                 slides.append(slide.id)
-        if into == TOGETHER and case_id is None and len(slides) > 1:
+        if into == TOGETHER and case_id is None and new_slides > 1:
             notices.append(
                 _notice(
                     "info",

@@ -80,8 +80,8 @@ SEEDED = {"NUCLEUS_DEMO": "no", "NUCLEUS_WORKER": "external"}
 def running_app(data_dir: Path, environment: Mapping[str, str] | None = None) -> Iterator[RunningApp]:
     """The app, started, until the test has no more use for it."""
     app = RunningApp(data_dir, free_port(), dict(environment or {}))
-    app.start()
     try:
+        app.start()
         yield app
     finally:
         app.stop()

@@ -49,6 +49,7 @@ def seed_scoring(workplace: Workplace, image_id: int, candidates: Nuclei) -> Non
 def draw_seeded(side_px: int, seed: int) -> tuple[Rgb, Nuclei]:
     """A drawn field and its nuclei as a network would have found them. Drawn once; nobody writes into it."""
     field = draw_field(FieldRecipe(width_px=side_px, height_px=side_px), np.random.default_rng(seed))
+    field.rgb.setflags(write=False)
     return field.rgb, grade_candidates(field.nuclei, np.random.default_rng(seed + 1))
 
 

@@ -134,12 +134,12 @@ def test_a_step_of_magnification_shows_as_many_um_as_a_microscope_and_leaves_the
     for step, um in (("20×", 0.5), ("10×", 1.0)):
         button = steps.get_by_role("button", name=step, exact=True)
         button.click()
+        expect(picker.get_by_role("application")).to_be_focused()  # where Enter scores
         expect(button).to_have_attribute("aria-pressed", "true")
         scale, now_x, now_y = page.evaluate(looking)
         assert MPP / scale == pytest.approx(um, rel=0.01)
         assert (now_x, now_y) == pytest.approx((x, y), abs=3)
     expect(steps.get_by_role("status")).to_have_text("10×")
-    picker.get_by_role("application").focus()
     page.keyboard.press("+")
     expect(steps.get_by_role("status")).to_have_text("15×")
 

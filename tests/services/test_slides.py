@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import text
+from sqlalchemy.orm import Session
 
 from db.engine import session_scope
+from db.slides import StoredSlide, renew_slide
 from nucleus_app.domain.sheet import sheet_to_mapping
 from nucleus_app.errors import InvalidImage, NotFound, NucleusAppError, SignedOff, StorageFull, UnknownPixelSize
 from nucleus_app.imaging.reader import decode_png
@@ -106,10 +108,9 @@ def test_a_slide_dropped_again_is_the_one_that_is_kept_and_is_kept_for_longer(
     assert reopen_slide(workplace, upload) is None
     slide = take_in_slide(workplace, upload, upload.name)
     again = Path(shutil.copyfile(original, tmp_path / "renamed.svs"))
-    case_id = get_scored_image(workplace, add_image(workplace, tmp_path)).image.case_id
-    found = reopen_slide(workplace, again, case_id)
+    found = reopen_slide(workplace, again)
     assert found is not None
-    assert (found.id, found.label, found.case_id) == (slide.id, slide.label, case_id)
+    assert (found.id, found.label) == (slide.id, slide.label)
     assert found.taken_in > slide.taken_in
     assert len(files(workplace)) == len(list_slides_to_show(workplace)) == 1
     changed = bytearray(again.read_bytes())
@@ -118,6 +119,37 @@ def test_a_slide_dropped_again_is_the_one_that_is_kept_and_is_kept_for_longer(
     assert reopen_slide(workplace, again) is None  # as large, but another one
     remove_slide(workplace, slide.id)
     assert reopen_slide(workplace, Path(shutil.copyfile(original, again))) is None
+
+
+def test_a_slide_dropped_again_for_another_case_or_after_its_own_was_signed_is_a_slide_of_its_own(
+    workplace: Workplace, upload: Path, original: Path, shelf: SlideShelf, tmp_path: Path
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    again = Path(shutil.copyfile(original, tmp_path / "again.svs"))
+    other = get_scored_image(workplace, add_image(workplace, tmp_path)).image.case_id
+    assert reopen_slide(workplace, again, other) is None
+    image = shelf.cut(slide.id, (0, 0, 100, 100))
+    assert reopen_slide(workplace, again, other) is None
+    assert reopen_slide(workplace, again, image.case_id).id == slide.id
+    add_scoring(workplace, image.id)
+    Folder(workplace, image.case_id).sign()
+    assert reopen_slide(workplace, again) is None
+
+
+def test_a_slide_that_is_dropped_again_while_it_expires_stays(
+    workplace: Workplace, upload: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slide = take_in_slide(workplace, upload, upload.name)
+    with session_scope(workplace.engine, write=True) as session:
+        session.execute(text("UPDATE slide SET taken_in = '2020-01-01 00:00:00'"))
+
+    def lock(session: Session, slide_id: int) -> StoredSlide:  # the drop comes between looking and deleting
+        return renew_slide(session, slide_id, datetime.now(UTC))
+
+    monkeypatch.setattr(slides, "lock_slide", lock)
+    remove_expired(workplace)
+    assert [listed["id"] for listed in list_slides_to_show(workplace)] == [slide.id]
+    assert len(files(workplace)) == 1
 
 
 def test_a_signed_case_takes_no_more_fields_and_keeps_no_pixels_of_them(

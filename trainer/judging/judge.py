@@ -26,7 +26,7 @@ SEED = 7
 
 def judge(predictor: Predictor, images: Iterable[LabelledImage]) -> dict[str, dict[str, Any]]:
     """Per set (first word of image names) and for ``all``: what is reported of a version, at its own thresholds, and the
-    best detection F1 that any one threshold would have reached (``best_f1``: an oracle, never a result).
+    best detection F1 that one threshold for all classes would have reached (``best_f1``: an oracle, never a result).
     """
     lowest = predictor.with_thresholds(per_class(float(GRID[0])))
     sets: dict[str, list[tuple[LabelledImage, Any]]] = defaultdict(list)

@@ -19,6 +19,8 @@ from nucleus_app.kinet.evaluation import RadiusPx
 from nucleus_app.kinet.predictor import Predictor
 
 GRID = np.round(np.arange(0.10, 0.61, 0.01), 2)
+SHOWN_FROM = 0.5
+"""From this share of the thresholds on a reader is shown candidates, and told how sure the network is of them."""
 FEWEST = 100
 """A class of which fewer nuclei are labelled gets the threshold of both tumour classes together."""
 
@@ -38,7 +40,7 @@ def calibrate_thresholds(predictor: Predictor, images: Sequence[LabelledImage], 
     """The best threshold of either tumour class; non-tumour nuclei, which hardly any validation case labels, get that of
     negative ones.
     """
-    judged = judge_nuclei(predictor, images, radius, lowest=float(GRID[0]))
+    judged = judge_nuclei(predictor.with_thresholds(per_class(float(GRID[0]))), images, radius)
     positive, negative = (_calibrate_class(judged, kind) for kind in (NucleusClass.POSITIVE, NucleusClass.NEGATIVE))
     return replace(predictor.version.thresholds, per_class=(positive, negative, negative))
 
@@ -72,18 +74,15 @@ class Reliability(NamedTuple):
     nuclei: int
 
 
-def judge_nuclei(
-    predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx, lowest: float | None = None
-) -> Judged:
-    """What labels say of the tumour nuclei found from a proximity of ``lowest`` on, or else of half the lower threshold.
-    Non-tumour nuclei are left out: hardly any image labels them.
+def judge_nuclei(predictor: Predictor, images: Sequence[LabelledImage], radius: RadiusPx) -> Judged:
+    """What labels say of the tumour nuclei found over the predictor's thresholds. Non-tumour nuclei are left out: hardly any
+    image labels them.
     """
-    finder = predictor.with_thresholds(per_class(lowest or min(predictor.version.thresholds.per_class[:2]) / 2))
-    scores, classes, right = [], [], []
+    scores, classes, right = [np.empty(0, np.float32)], [np.empty(0, np.uint8)], [np.empty(0, np.bool_)]
     labelled = np.zeros(2, np.int64)
     for image in images:
         truth = image.inside_labelled_area(image.nuclei)
-        found = image.inside_labelled_area(finder.find(image.rgb, image.mpp))
+        found = image.inside_labelled_area(predictor.find(image.rgb, image.mpp))
         pairs = match_points(truth.xy, found.xy, radius(image))
         same = np.zeros(len(found), np.bool_)
         same[pairs.found] = truth.classes[pairs.truth] == found.classes[pairs.found]

@@ -28,7 +28,7 @@ from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
 from trainer.learning.augment import SAME_LAB, UNKNOWN_LAB, Batch, draw_batch
 from trainer.learning.average import blend
-from trainer.learning.calibrate import fit_confidence, judge_nuclei
+from trainer.learning.calibrate import SHOWN_FROM, fit_confidence, judge_nuclei
 from trainer.learning.dataset import EXCLUDED, TrainingImage, mask_near
 from trainer.learning.example import Example
 from trainer.learning.lessons import DOUBT_REACH_UM, prepare_lesson
@@ -250,7 +250,9 @@ class _Tuning:
         version = replace(self._blend(), provenance=provenance)
         if _count_nuclei(self.calibrating) < FEWEST_TO_CALIBRATE:
             return version
-        judged = judge_nuclei(self._open(version), self.calibrating, radius_in_um(MATCH_UM))
+        judged = judge_nuclei(
+            self._open(version).with_lower_thresholds(SHOWN_FROM), self.calibrating, radius_in_um(MATCH_UM)
+        )
         return replace(version, confidence=fit_confidence(judged.scores, judged.right))
 
     def _blend(self) -> Version:

@@ -27,7 +27,7 @@ export class SlideStage {
     this.heat = new HeatLayer(this.osd.canvas, BROWN);
     this.fields = new FieldLayer(this.osd.canvas);
     this.bar = el('div', { class: 'nv-bar' });
-    this.magnification = slide.mpp ? new Magnification(slide.mpp, (scale) => this.magnify(scale)) : null;
+    this.magnification = slide.mpp ? new Magnification(slide.mpp, (scale, isPointer) => this.magnify(scale, isPointer)) : null;
     if (this.magnification) this.node.append(this.magnification.node);
     this.node.append(this.bar, el('div', { class: 'nv-picker-key' }, this.heat.key));
     this.listen();
@@ -125,9 +125,10 @@ export class SlideStage {
     this.draw();
   }
 
-  /** scale: pixels of the screen for one of the slide. The middle stays where it is. */
-  magnify(scale) {
+  /** scale: pixels of the screen for one of the slide. The middle stays where it is. After a click Enter scores the draft again. */
+  magnify(scale, isPointer) {
     if (!this.item) return;
+    if (isPointer) this.node.focus({ preventScroll: true });
     this.osd.viewport.zoomTo(this.item.imageToViewportZoom(scale));
     this.osd.viewport.applyConstraints();
   }
