@@ -9,7 +9,16 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.bench import Bench
-from tests.e2e.pages import learn_now, learning_of, lesson_of, open_learning, put_in_service, read_lead, wait_outcome
+from tests.e2e.pages import (
+    learn_now,
+    learning_of,
+    lesson_of,
+    open_learning,
+    put_in_service,
+    read_lead,
+    wait_outcome,
+    wait_scored,
+)
 from tests.e2e.running import RunningApp
 from tests.e2e.school import (
     BASE,
@@ -225,6 +234,8 @@ def test_the_next_best_field_is_one_click_away_with_its_reason(
     first.click()
     expect(schooled.root).to_have_attribute("data-open", str(images[1]))
     expect(first).to_have_attribute("aria-current", "true")
+    expect(schooled.root).to_have_attribute("data-image", str(images[1]))
+    wait_scored(page)  # no key finds a nucleus before
     school.worklist = {"fields": [], "unscored": 0}
     schooled.focus()
     schooled.key("n", "Enter")  # a correction changes what is best next
