@@ -19,6 +19,7 @@ import torch
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.matching import MATCH_UM
+from nucleus_app.domain.nuclei import CANDIDATE_SHARE
 from nucleus_app.errors import NucleusAppError
 from nucleus_app.imaging.dataset import read_datasets
 from nucleus_app.kinet.checkpoint import load_version, write_version
@@ -36,13 +37,7 @@ from trainer.base.teacher import Teacher
 from trainer.base.teaching_set import UnlabelledFile, assemble
 from trainer.judging.judge import judge, restain_images
 from trainer.learning.average import average_versions
-from trainer.learning.calibrate import (
-    SHOWN_FROM,
-    calibrate_thresholds,
-    fit_confidence,
-    judge_nuclei,
-    measure_reliability,
-)
+from trainer.learning.calibrate import calibrate_thresholds, fit_confidence, judge_nuclei, measure_reliability
 from trainer.learning.dataset import hash_images, split_by_case
 from trainer.learning.loop import fit
 from trainer.learning.mentor import Mentor
@@ -240,7 +235,7 @@ def _calibrate(options: argparse.Namespace) -> None:
     radius = radius_in_um(MATCH_UM)
     thresholds = calibrate_thresholds(predictor, validation, radius)
     predictor = predictor.with_thresholds(thresholds.per_class)
-    judged = judge_nuclei(predictor.with_lower_thresholds(SHOWN_FROM), validation, radius)
+    judged = judge_nuclei(predictor.with_lower_thresholds(CANDIDATE_SHARE), validation, radius)
     confidence = fit_confidence(judged.scores, judged.right)
     more_stains = restain_images(training, version.config.mpp, RESTAINED_FOR_SCALE)
     unlabelled = [UnlabelledFile.parse(text) for text in options.unlabelled]

@@ -31,6 +31,8 @@ class NucleusClass(IntEnum):
 
 
 N_CLASSES = len(NucleusClass)
+CANDIDATE_SHARE = 0.5
+"""Peaks down to this share of each class's threshold are kept as candidates: cuts may go down to there, and confidence is fitted to them."""
 
 
 class Counts(NamedTuple):

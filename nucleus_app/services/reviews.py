@@ -23,7 +23,7 @@ from db.scorings import StoredScoring, find_latest_scoring, get_nuclei, get_scor
 from nucleus_app.domain.cautions import list_count_cautions, list_image_cautions
 from nucleus_app.domain.doubt import Swing, find_doubtful, find_swing
 from nucleus_app.domain.edits import STORED, Bounds, SignedEdit, edit_to_mapping, parse_edit
-from nucleus_app.domain.nuclei import Nuclei
+from nucleus_app.domain.nuclei import CANDIDATE_SHARE, Nuclei
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.review import Review
 from nucleus_app.errors import InvalidEdit, StaleRevision
@@ -32,8 +32,6 @@ from nucleus_app.services.locks import check_open
 from nucleus_app.services.submissions import TAKEN_AT_ONCE, Submission, parse_submission
 from nucleus_app.services.workplace import Workplace
 
-CANDIDATE_SHARE = 0.5
-"""Peaks down to this share of each class's threshold are stored as candidates, and cuts may go down to there."""
 KEPT_REVIEWS = 16
 TAKEN_FOR_S = 2.0
 """Edits of one body are taken for so long."""

@@ -30,6 +30,7 @@ from db.scorings import (
 )
 from nucleus_app import __version__
 from nucleus_app.caches import remove_unused
+from nucleus_app.domain.nuclei import CANDIDATE_SHARE
 from nucleus_app.domain.oddities import is_refused
 from nucleus_app.errors import CheckpointError, NucleusAppError, StorageFull
 from nucleus_app.imaging.reader import decode_png
@@ -38,7 +39,6 @@ from nucleus_app.services.base_version import keep_base
 from nucleus_app.services.carrying import carry_corrections
 from nucleus_app.services.familiarity import find_doubts, observe
 from nucleus_app.services.jobs import FIND_ROI, JOB_PREFIX, JOB_VERSION, ROI_PREFIX, SCORE_IMAGE, SCORING_QUEUE
-from nucleus_app.services.reviews import CANDIDATE_SHARE
 from nucleus_app.services.roi import RoiMapper
 from nucleus_app.services.serving import Shelf
 from nucleus_app.services.workplace import Workplace, open_workplace

@@ -24,10 +24,10 @@ from nucleus_app import __version__
 from nucleus_app.domain.agreement import compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.matching import match_points
+from nucleus_app.domain.nuclei import CANDIDATE_SHARE
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, load_version
 from nucleus_app.kinet.predictor import Predictor
-from nucleus_app.services.reviews import CANDIDATE_SHARE
 from nucleus_app.services.workplace import Workplace, open_workplace
 from nucleus_app.settings import Settings
 from tests.e2e.desk import Desk

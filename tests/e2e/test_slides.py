@@ -66,6 +66,14 @@ def drop(page: Page, app: RunningApp, file: Path) -> Locator:
     return picker_of(page)
 
 
+def draft(page: Page, app: RunningApp, file: Path, x: int, y: int) -> Locator:
+    """Drop a slide and click for a square of 0.2 mm²; returns the picker."""
+    picker = drop(page, app, file)
+    picker.get_by_label("0.2 mm²").check()
+    click_slide(page, x, y)
+    return picker
+
+
 def picker_of(page: Page) -> Locator:
     picker = page.get_by_role("dialog", name="Choose fields")
     expect(picker).to_have_attribute("data-ready", "yes")
@@ -147,9 +155,7 @@ def test_a_step_of_magnification_shows_as_many_um_as_a_microscope_and_leaves_the
 def test_the_same_slide_dropped_again_is_opened_with_its_fields_and_not_kept_twice(
     page: Page, app: RunningApp, file: Path
 ) -> None:
-    picker = drop(page, app, file)
-    picker.get_by_label("0.2 mm²").check()
-    click_slide(page, 1500, 1000)
+    picker = draft(page, app, file, 1500, 1000)
     page.keyboard.press("Enter")
     expect(picker).to_have_attribute("data-fields", "1")
     before = slides_of(app)
@@ -164,9 +170,7 @@ def test_the_same_slide_dropped_again_is_opened_with_its_fields_and_not_kept_twi
 def test_a_field_holds_exactly_the_pixels_in_its_frame(
     page: Page, app: RunningApp, file: Path, rgb: np.ndarray
 ) -> None:
-    picker = drop(page, app, file)
-    picker.get_by_label("0.2 mm²").check()
-    click_slide(page, 1203, 911)
+    picker = draft(page, app, file, 1203, 911)
     left, top, right, bottom = box_of(picker)
     page.keyboard.press("Enter")
     expect(picker).to_have_attribute("data-fields", "1")
@@ -242,14 +246,12 @@ def test_what_is_no_slide_or_a_broken_one_is_told_in_a_notice(page: Page, app: R
 def test_a_killed_server_is_told_and_the_draft_is_scored_when_it_is_back(
     page: Page, app: RunningApp, file: Path
 ) -> None:
-    picker = drop(page, app, file)
-    picker.get_by_label("0.2 mm²").check()
-    click_slide(page, 1500, 1000)
-    draft = box_of(picker)
+    picker = draft(page, app, file, 1500, 1000)
+    chosen = box_of(picker)
     app.kill()
     page.keyboard.press("Enter")
     expect(picker.get_by_role("alert").filter(has_text="answer")).to_be_visible()
-    assert box_of(picker) == draft
+    assert box_of(picker) == chosen
     app.start()
     expect(picker).to_have_attribute("data-connected", "yes")
     page.keyboard.press("Enter")

@@ -19,8 +19,6 @@ from nucleus_app.kinet.evaluation import RadiusPx
 from nucleus_app.kinet.predictor import Predictor
 
 GRID = np.round(np.arange(0.10, 0.61, 0.01), 2)
-SHOWN_FROM = 0.5
-"""From this share of the thresholds on a reader is shown candidates, and told how sure the network is of them."""
 FEWEST = 100
 """A class of which fewer nuclei are labelled gets the threshold of both tumour classes together."""
 

@@ -20,6 +20,7 @@ import torch
 
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.domain.matching import MATCH_UM
+from nucleus_app.domain.nuclei import CANDIDATE_SHARE
 from nucleus_app.errors import InvalidDataset
 from nucleus_app.kinet.checkpoint import Version, load_version, state_of, write_version
 from nucleus_app.kinet.config import Provenance
@@ -28,7 +29,7 @@ from nucleus_app.kinet.network import KiNet, restore_network
 from nucleus_app.kinet.predictor import Predictor
 from trainer.learning.augment import SAME_LAB, UNKNOWN_LAB, Batch, draw_batch
 from trainer.learning.average import blend
-from trainer.learning.calibrate import SHOWN_FROM, fit_confidence, judge_nuclei
+from trainer.learning.calibrate import fit_confidence, judge_nuclei
 from trainer.learning.dataset import EXCLUDED, TrainingImage, mask_near
 from trainer.learning.example import Example
 from trainer.learning.lessons import DOUBT_REACH_UM, prepare_lesson
@@ -251,7 +252,7 @@ class _Tuning:
         if _count_nuclei(self.calibrating) < FEWEST_TO_CALIBRATE:
             return version
         judged = judge_nuclei(
-            self._open(version).with_lower_thresholds(SHOWN_FROM), self.calibrating, radius_in_um(MATCH_UM)
+            self._open(version).with_lower_thresholds(CANDIDATE_SHARE), self.calibrating, radius_in_um(MATCH_UM)
         )
         return replace(version, confidence=fit_confidence(judged.scores, judged.right))
 
