@@ -36,6 +36,8 @@ DROPPED_ON = """(files, into, _, waiting) =>
   [files, into, Number(document.querySelector('#viewer .nv-root').dataset.droppedOn) || null, waiting]"""
 """The image that was open when the files were dropped: by the time they are uploaded another one may be."""
 NO_PIXEL_SIZE = "Give the pixel size in µm/px: about 0.5 for 20×, 0.25 for 40×."
+QUEUE_PAUSE_S = 0.05
+"""Between two looks for events. Gradio's own millisecond takes 8 % of a core for ever."""
 Notice = dict[str, str]
 Fields = list[Any]
 
@@ -89,6 +91,7 @@ def build_page(workplace: Workplace) -> gr.Blocks:
             done(handlers.rename, [image_id, label], viewer, **quiet)
         score.click(handlers.score, [image_id, mpp, waiting], [*shown, *offered], **quiet)
         score_all.click(handlers.score_all, [image_id, mpp, waiting], [*shown, *offered], **quiet)
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = QUEUE_PAUSE_S
     return page
 
 

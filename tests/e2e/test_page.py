@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from pathlib import Path
 
 import httpx
@@ -57,6 +58,20 @@ ZOOM = """(f) => { const v = document.querySelector('.nv-root').viewer; const p 
 def test_a_tab_keeps_no_connection_open(app: RunningApp) -> None:
     # A browser has six for a server: with a heartbeat for every tab, the next one waits for ever.
     assert httpx.get(f"{app.url}config").json()["connect_heartbeat"] is False
+
+
+def test_an_app_that_nobody_uses_leaves_the_machine_alone(seeded_app: RunningApp) -> None:
+    assert seeded_app.process is not None
+    status = Path(f"/proc/{seeded_app.process.pid}/status")
+    if not status.exists():
+        pytest.skip("counts how often a process wakes up as Linux tells it")
+
+    def count() -> int:
+        return int(re.findall(r"^voluntary_ctxt_switches:\s+(\d+)", status.read_text(), re.M)[0])
+
+    before = count()
+    time.sleep(2)
+    assert count() - before < 200  # Gradio alone, as it comes: 1,700
 
 
 def test_first_start_shows_a_scored_synthetic_field(page: Page, app: RunningApp) -> None:
