@@ -39,8 +39,8 @@ def serve(settings: Settings) -> None:
 
     from nucleus_app.services.base_version import keep_base
     from nucleus_app.services.child import TRAINER, WORKER, Child
+    from nucleus_app.services.expiry import watch_expiry
     from nucleus_app.services.intake import take_in_demo
-    from nucleus_app.services.slides import watch_expiry
     from nucleus_app.services.workplace import open_workplace
     from nucleus_app.ui.page import CSS, build_page
     from nucleus_app.ui.viewer.component import STATIC, static_version

@@ -94,6 +94,13 @@ def list_images_ever(session: Session) -> dict[int, set[int]]:
     return dict(held)
 
 
+def find_sheet_before(session: Session, case_id: int, moment: datetime) -> CaseSheet | None:
+    """A case's sheet as it was right before a moment."""
+    earlier = select(CaseChangeRow.sheet).where(CaseChangeRow.case_id == case_id, CaseChangeRow.at < moment)
+    sheet = session.scalar(earlier.order_by(CaseChangeRow.rev.desc()).limit(1))
+    return parse_sheet(sheet) if sheet is not None else None
+
+
 def change_sheet(session: Session, case_id: int, sheet: CaseSheet, reader: str, now: datetime) -> StoredCase:
     """The next revision of a case's sheet. The case must be locked. Raises NotFound."""
     row = _get_row(session, case_id)

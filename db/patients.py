@@ -28,15 +28,17 @@ class Standing(NamedTuple):
 def find_standing(session: Session) -> Standing:
     """Who stands where now. Reads every case: not for every request."""
     own, labels = list_splits(session), list_labels(session)
-    images = [image for image in list_images_of(session, sorted(labels)) if not image.is_synthetic]
     held = list_images_ever(session)
+    learned = {image_id for case_id in own for image_id in held.get(case_id, ())}
+    ever = [image for image in list_images_of(session, sorted(labels), with_removed=True) if not image.is_synthetic]
+    images = [image for image in ever if image.removed is None or image.id in learned]
     patients = group_cases(_list_ties(labels, images, held))
     by_patient = find_sides(patients, own)
     sides = {case_id: by_patient[patients[case_id]] for case_id in own}
     taught = _list_taught(own, images, held)
     usable: defaultdict[int, list[StoredImage]] = defaultdict(list)
     for image in images:
-        side = sides.get(image.case_id)
+        side = sides.get(image.case_id) if image.removed is None else None
         if side is Split.TRAIN or (side and taught.isdisjoint((image.sha256, image.blob))):
             usable[image.case_id].append(image)
     return Standing(patients, sides, dict(usable))

@@ -98,7 +98,7 @@ def add_cut(session: Session, slide_id: int, image_id: int, left_px: int, top_px
 
 
 def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
-    """What was cut out of slides, in the order in which it was."""
+    """What was cut out of slides and not removed since, in the order in which it was cut."""
     return _list_cuts(session, SlideFieldRow.slide_id.in_(slide_ids))
 
 
@@ -109,7 +109,7 @@ def find_case(slide: StoredSlide, cuts: Sequence[CutField]) -> int | None:
 
 def _list_cuts(session: Session, which: ColumnElement[bool]) -> list[CutField]:
     rows = select(SlideFieldRow, ImageRow).join(ImageRow, ImageRow.id == SlideFieldRow.image_id)
-    found = session.execute(rows.where(which).order_by(ImageRow.id))
+    found = session.execute(rows.where(which, ImageRow.removed.is_(None)).order_by(ImageRow.id))
     return [
         CutField(
             cut.slide_id, image.id, image.case_id, image.label,

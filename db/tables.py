@@ -108,7 +108,9 @@ class SignOffRow(Table):
 
 
 class ImageRow(Table):
-    """An image that was taken in. Its pixels are a blob; nothing of the file's metadata is kept but the pixel size."""
+    """An image that was taken in. Its pixels are a blob; nothing of the file's metadata is kept but the pixel size. ``removed``:
+    since when it is no case's any more; ``deleted``: since when its pixels are gone, too.
+    """
 
     __tablename__ = "image"
     __table_args__ = (
@@ -131,6 +133,8 @@ class ImageRow(Table):
     is_synthetic: Mapped[bool]
     taken_in: Mapped[datetime] = mapped_column(UtcDateTime)
     case_id: Mapped[int] = mapped_column(ForeignKey("case_record.id"))
+    removed: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    deleted: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
 
 class SlideRow(Table):

@@ -62,6 +62,8 @@ class Settings:
     """Largest file that is accepted; slides are large."""
     keep_slides_days: int = 14
     """So long the file of a slide is kept after it was dropped; fields that were cut out of it stay."""
+    keep_removed_days: int = 14
+    """So long an image that was removed can be put back; then its pixels are deleted."""
     demo: bool = True
     """Show a synthetic field on first start."""
 
@@ -156,8 +158,9 @@ def _check(settings: Settings) -> None:
         raise NucleusAppError(
             f"NUCLEUS_TRAINER_SLOT and NUCLEUS_WORKER_SLOT are both {settings.trainer_slot!r}: use two names"
         )
-    if settings.keep_slides_days < 1:
-        raise NucleusAppError(f"NUCLEUS_KEEP_SLIDES_DAYS is {settings.keep_slides_days}: use 1 or more")
+    for key, days in (("SLIDES", settings.keep_slides_days), ("REMOVED", settings.keep_removed_days)):
+        if days < 1:
+            raise NucleusAppError(f"NUCLEUS_KEEP_{key}_DAYS is {days}: use 1 or more")
     if settings.replay_dir and not Path(settings.replay_dir).is_dir():
         raise NucleusAppError(
             f"NUCLEUS_REPLAY_DIR is {settings.replay_dir!r}: use a folder of labelled images, or none"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, NamedTuple
@@ -145,15 +146,27 @@ class CaseSheet:
         """The sheet without the fields of one image."""
         return replace(self, fields=tuple(field for field in self.fields if field.image != image_id))
 
+    def with_fields(self, fields: Iterable[FieldPlan]) -> CaseSheet:
+        """The sheet with fields that it had once, at its end; another id for each whose own is taken since. Raises InvalidCase for
+        a case that is full.
+        """
+        sheet = self
+        for field in fields:
+            sheet = sheet._with(field)
+        return sheet
+
     def with_whole_image(self, image_id: int, name: str = "") -> CaseSheet:
         """The sheet with one field more: all of an image. Raises InvalidCase for a case that is full."""
+        return self._with(FieldPlan(1, image_id, name))
+
+    def _with(self, field: FieldPlan) -> CaseSheet:
         if len(self.fields) >= MAX_FIELDS:
             raise InvalidCase(
                 f"This case has {MAX_FIELDS} fields, the most there can be: put the image into another case."
             )
-        taken = {field.id for field in self.fields}
-        free = next(id_ for id_ in range(1, MAX_FIELDS + 2) if id_ not in taken)
-        return replace(self, fields=(*self.fields, FieldPlan(free, image_id, name)))
+        taken = {other.id for other in self.fields}
+        free = next(id_ for id_ in (field.id, *range(1, MAX_FIELDS + 2)) if id_ not in taken)
+        return replace(self, fields=(*self.fields, replace(field, id=free)))
 
 
 _SHEET = TypeAdapter(CaseSheet)

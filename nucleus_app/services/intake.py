@@ -20,8 +20,8 @@ from db.images import (
     add_image,
     find_same_file,
     get_image,
+    has_images,
     is_blob_used,
-    list_images,
     list_images_of,
     rename_image,
 )
@@ -69,7 +69,7 @@ def say_twin(workplace: Workplace, image: StoredImage) -> str:
 def take_in_demo(workplace: Workplace) -> StoredImage | None:
     """On first start: a synthetic field with known nuclei, so that the page is never empty."""
     with session_scope(workplace.engine) as session:
-        if list_images(session, limit=1):
+        if has_images(session):
             return None
     recipe = FieldRecipe()
     field = draw_field(recipe, np.random.default_rng(7))
@@ -128,9 +128,9 @@ def _record(
     now = datetime.now(UTC)
     if place.case_id is not None:
         lock_open_case(session, place.case_id)
-    if not workplace.blobs.holds(blob):  # another upload of these pixels failed meanwhile, and took them away
-        workplace.blobs.put(png)
     stored = add_image(session, new, now)
+    if not workplace.blobs.holds(blob):  # until the image was there, who had these pixels before might take them away
+        workplace.blobs.put(png)
     if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
         workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
     return stored

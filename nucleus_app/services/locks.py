@@ -41,3 +41,16 @@ def lock_open_case(session: Session, case_id: int) -> StoredCase:
     case = lock_case(session, case_id)
     check_open(session, case_id)
     return case
+
+
+def lock_case_at(session: Session, case_id: int, rev: int) -> StoredCase:
+    """The same of a case that must be at a revision. Raises NotFound, SignedOff, StaleRevision."""
+    case = lock_open_case(session, case_id)
+    check_rev(case, rev)
+    return case
+
+
+def check_rev(case: StoredCase, rev: int) -> None:
+    """Raises StaleRevision for a case at another revision."""
+    if case.rev != rev:
+        raise StaleRevision("Another window changed this case meanwhile: look at it again, then repeat your change.")

@@ -32,15 +32,12 @@ class PyramidCache:
 
     def get(self, image_id: int) -> Pyramid:
         """All levels of an image. Raises NotFound."""
+        with session_scope(self._workplace.engine) as session:
+            image = get_image(session, image_id)  # it may have been removed since
         with self._lock:
-            pyramid = self._kept.get(image_id) or self._load(image_id)
+            pyramid = self._kept.get(image_id) or Pyramid.of(decode_png(self._workplace.blobs.get(image.blob)))
             self._kept[image_id] = pyramid
             self._kept.move_to_end(image_id)
             while len(self._kept) > 1 and sum(p.pixels for p in self._kept.values()) > self._max_pixels:
                 self._kept.popitem(last=False)
             return pyramid
-
-    def _load(self, image_id: int) -> Pyramid:
-        with session_scope(self._workplace.engine) as session:
-            image = get_image(session, image_id)
-        return Pyramid.of(decode_png(self._workplace.blobs.get(image.blob)))

@@ -14,7 +14,7 @@ from db.images import StoredImage, get_image, list_images_of, move_image
 from nucleus_app.domain.line import to_line
 from nucleus_app.domain.sheet import CaseSheet, parse_sheet
 from nucleus_app.errors import InvalidCase, StaleRevision
-from nucleus_app.services.locks import lock_open_case
+from nucleus_app.services.locks import check_rev, lock_case_at, lock_open_case
 from nucleus_app.services.submissions import MAX_READER
 from nucleus_app.services.workplace import Workplace
 
@@ -27,7 +27,7 @@ def save_sheet(workplace: Workplace, case_id: int, rev: int, reader: str, sheet:
     """
     wanted = parse_sheet(sheet)
     with session_scope(workplace.engine, write=True) as session:
-        case = _lock_at(session, case_id, rev)
+        case = lock_case_at(session, case_id, rev)
         own = {image.id for image in list_images_of(session, [case_id])}
         foreign = [field.image for field in wanted.fields if field.image not in own]
         if foreign:
@@ -46,7 +46,7 @@ def move_images(workplace: Workplace, case_id: int, rev: int, reader: str, image
         from_cases = {get_image(session, image_id).case_id for image_id in wanted}
         # Always in the order of their ids, so that two readers never wait for each other.
         cases = {id_: lock_open_case(session, id_) for id_ in sorted({case_id, *from_cases})}
-        _check_rev(cases[case_id], rev)
+        check_rev(cases[case_id], rev)
         for image in [get_image(session, image_id) for image_id in wanted]:
             if image.case_id not in cases:
                 raise StaleRevision("An image went to another case at this moment: look again, and repeat your change.")
@@ -60,7 +60,7 @@ def split_image(workplace: Workplace, case_id: int, rev: int, reader: str, image
     Raises NotFound, StaleRevision, SignedOff, InvalidCase for an image of another case, or the only one.
     """
     with session_scope(workplace.engine, write=True) as session:
-        case = _lock_at(session, case_id, rev)
+        case = lock_case_at(session, case_id, rev)
         own = list_images_of(session, [case_id])
         image = next((image for image in own if image.id == image_id), None)
         if image is None:
@@ -82,17 +82,6 @@ def _move(
         source.id: _change(session, source, source.sheet.without_image(image.id), reader),
         target.id: _change(session, target, target.sheet.with_whole_image(image.id), reader),
     }
-
-
-def _lock_at(session: Session, case_id: int, rev: int) -> StoredCase:
-    case = lock_open_case(session, case_id)
-    _check_rev(case, rev)
-    return case
-
-
-def _check_rev(case: StoredCase, rev: int) -> None:
-    if case.rev != rev:
-        raise StaleRevision("Another window changed this case meanwhile: look at it again, then repeat your change.")
 
 
 def _change(session: Session, case: StoredCase, sheet: CaseSheet, reader: str) -> StoredCase:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
-import threading
-import time
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,8 +32,6 @@ from nucleus_app.imaging.slides import Slide, find_maker
 from nucleus_app.services.intake import clean_label
 from nucleus_app.services.workplace import Workplace
 
-logger = logging.getLogger(__name__)
-EXPIRY_EVERY_S = 3600.0
 _FILE = re.compile("[0-9a-f]{32}")
 
 
@@ -122,20 +117,6 @@ def open_slide(workplace: Workplace, slide: StoredSlide) -> Slide:
     if not path.is_file():  # a restored copy of the data folder has none
         raise NotFound("The slide's file is not on this machine (any more): drop it again to choose fields on it.")
     return Slide(path, slide.maker)
-
-
-def watch_expiry(workplace: Workplace) -> None:
-    """Delete what was kept long enough every hour, also where nobody looks, as long as this process lives."""
-
-    def watch() -> None:
-        while True:
-            try:
-                remove_expired(workplace)
-            except Exception:
-                logger.exception("slides that were kept long enough could not be deleted")
-            time.sleep(EXPIRY_EVERY_S)
-
-    threading.Thread(target=watch, name="slides", daemon=True).start()
 
 
 def list_slides_to_show(workplace: Workplace) -> list[dict[str, Any]]:

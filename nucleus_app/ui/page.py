@@ -147,7 +147,7 @@ class Handlers:
             notices.append(
                 _notice(
                     "info",
-                    "The fields of each slide become a case of their own. “Move this image” brings them together.",
+                    "The fields of each slide become a case of their own. “Move or remove this image” brings them together.",
                 )
             )
         for path in files:

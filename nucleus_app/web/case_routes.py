@@ -14,6 +14,7 @@ from nucleus_app.domain.sheet import MAX_FIELDS
 from nucleus_app.services.case_states import state_to_mapping
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.downloads import CaseWriter, Download, write_geojson
+from nucleus_app.services.removal import delete_removed, put_back, remove_image
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.signing import reopen, sign_off
 from nucleus_app.services.workplace import Workplace
@@ -39,9 +40,12 @@ class SentImages(Sent):
     images: Annotated[list[Annotated[int, Field(ge=1, le=MAX_ID)]], Field(min_length=1, max_length=MAX_FIELDS)]
 
 
-class SentSplit(Sent):
-    rev: Rev
+class SentRemoved(Sent):
     image: Annotated[int, Field(ge=1, le=MAX_ID)]
+
+
+class SentImage(SentRemoved):
+    rev: Rev
 
 
 class SentSignature(Sent):
@@ -77,8 +81,20 @@ def create_case_router(workplace: Workplace, desk: CaseDesk) -> APIRouter:
         return after(case_id, lambda: move_images(workplace, case_id, sent.rev, sent.reader, sent.images))
 
     @router.post("/split")
-    def split(case_id: CaseId, sent: SentSplit) -> JSONResponse:
+    def split(case_id: CaseId, sent: SentImage) -> JSONResponse:
         return after(case_id, lambda: split_image(workplace, case_id, sent.rev, sent.reader, sent.image))
+
+    @router.post("/remove")
+    def remove(case_id: CaseId, sent: SentImage) -> JSONResponse:
+        return after(case_id, lambda: remove_image(workplace, case_id, sent.rev, sent.reader, sent.image))
+
+    @router.post("/put-back")
+    def put_back_(case_id: CaseId, sent: SentRemoved) -> JSONResponse:
+        return after(case_id, lambda: put_back(workplace, case_id, sent.reader, sent.image))
+
+    @router.post("/delete-removed")
+    def delete(case_id: CaseId, sent: SentRemoved) -> JSONResponse:
+        return after(case_id, lambda: delete_removed(workplace, case_id, sent.image))
 
     @router.post("/sign")
     def sign(case_id: CaseId, sent: SentSignature) -> JSONResponse:

@@ -15,6 +15,7 @@ from nucleus_app.services.case_states import CaseList
 from nucleus_app.services.casework import CaseDesk
 from nucleus_app.services.downloads import CSV, JSON, Download, write_cases
 from nucleus_app.services.pixels import PyramidCache, deep_zoom
+from nucleus_app.services.removal import list_removed_to_show
 from nucleus_app.services.reviews import ReviewDesk
 from nucleus_app.services.scored_images import get_record, get_scored_image, list_scored_images, scored_image_to_mapping
 from nucleus_app.services.worklist import WorkList
@@ -65,6 +66,7 @@ def create_router(
         listed = {
             "images": [scored_image_to_mapping(image) for image in images],
             "cases": case_list.list_briefs(images),
+            "removed": list_removed_to_show(workplace),
         }
         return JSONResponse(listed | {"worker_failing": is_worker_failing()}, headers=NO_STORE)
 

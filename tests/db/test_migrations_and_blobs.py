@@ -65,7 +65,7 @@ def test_migrations_build_exactly_the_tables_of_the_code(database_url: str) -> N
 LATER_REVISION = """
 import sqlalchemy as sa
 from alembic import op
-revision, down_revision, branch_labels, depends_on = "0007", "0006", None, None
+revision, down_revision, branch_labels, depends_on = "9999", "HEAD", None, None
 def upgrade() -> None:
     with op.batch_alter_table("image", recreate="always") as table:
         table.add_column(sa.Column("stain", sa.String(10), nullable=True))
@@ -81,7 +81,8 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         image = add_image(session, NewImage("a", "b", "first", "PNG", 40, 40, None, ()), NOW)
         put_tile(session, queue_scoring(session, image.id, PixelSize(0.5, "x"), NOW), 0, Nuclei.empty(), NOW)
     shutil.copytree(db.migrate.MIGRATIONS, tmp_path / "migrations")
-    (tmp_path / "migrations/versions/0007_later.py").write_text(LATER_REVISION)
+    head = max(path.name[:4] for path in (tmp_path / "migrations/versions").glob("0*.py"))
+    (tmp_path / "migrations/versions/9999_later.py").write_text(LATER_REVISION.replace("HEAD", head))
     monkeypatch.setattr(db.migrate, "MIGRATIONS", tmp_path / "migrations")
     with closing(
         sqlite3.connect(tmp_path / "store.sqlite")
@@ -99,7 +100,7 @@ def test_an_upgrade_backs_up_first_and_keeps_the_rows_of_rebuilt_tables_children
         assert connection.scalar(text("SELECT count(*) FROM scoring_tile")) == 1
         assert connection.scalar(text("PRAGMA foreign_keys")) == 1
     engine.dispose()
-    backup = create_store(f"sqlite:///{tmp_path / 'store.sqlite.before-0006'}")
+    backup = create_store(f"sqlite:///{tmp_path}/store.sqlite.before-{head}")
     with session_scope(backup) as session:
         assert [image.label for image in list_images(session, 99)] == ["kept"]
     backup.dispose()

@@ -17,6 +17,7 @@ from nucleus_app.domain.regions import find_inside
 from nucleus_app.domain.sheet import FieldBox
 from nucleus_app.domain.split import BLOCK, Split, assign_split
 from nucleus_app.errors import NotFound, NucleusAppError
+from nucleus_app.services.removal import remove_image
 from nucleus_app.services.sheets import move_images, split_image
 from nucleus_app.services.workplace import Workplace
 from tests.services.reviewing import reclass
@@ -275,6 +276,25 @@ def test_an_image_that_left_a_locked_case_never_trains(workplace: Workplace) -> 
     snapshot = read_back(workplace)  # the locked case is empty, and the patient is locked all the same
     assert {example.image for example in snapshot.training}.isdisjoint({moved, own})
     assert snapshot.locked == ()
+
+
+def test_a_removed_image_neither_teaches_nor_judges_and_that_it_taught_is_not_forgotten(workplace: Workplace) -> None:
+    cases = sign_one_of_each_side(workplace)
+    for side in (Split.TRAIN, Split.LOCKED):
+        case, image = cases[side]
+        reopen(workplace, case)
+        with session_scope(workplace.engine) as session:
+            rev = get_case_record(session, case).rev
+        remove_image(workplace, case, rev, "Dr. A", image)
+        sign_again(workplace, case)
+    snapshot = read_back(workplace)
+    assert cases[Split.TRAIN][1] not in {example.image for example in snapshot.training}
+    assert snapshot.locked == ()
+    taught = max(n for n in range(4) if assign_split(n) is Split.TRAIN)
+    for n in range(4, 8):  # the pixels that taught come again, in a case that would judge
+        seed = taught if assign_split(n) is Split.LOCKED else n
+        add_case(workplace, NewCase([FIELD], rgb=noise(seed=seed)))
+    assert read_back(workplace).locked == ()
 
 
 def sign_again(workplace: Workplace, case: int) -> None:

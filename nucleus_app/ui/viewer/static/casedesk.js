@@ -17,6 +17,7 @@ import { SpecimenForm } from './specimen.js';
 import { Slides } from './slides.js';
 import { squareAt, squareHolding } from './squares.js';
 import { QuPathImport } from './qupath.js';
+import { Removal } from './removal.js';
 import { WorkList } from './worklist.js';
 
 const LOCKED = 'This case is signed off. Reopen it to change it.';
@@ -50,7 +51,8 @@ export class CaseDesk {
     this.sign = new SignOff(base, {
       onReader: (name) => viewer.setReader(name), onSign: () => this.store.act('sign', { digest: this.store.state.digest }), onReopen: (reason) => this.reopen(reason),
     }, viewer.reader());
-    this.list = new CaseList(base, { onOpen: (id) => viewer.choose(id), onMove: (brief) => this.move(brief), onSplit: () => this.split() });
+    this.removal = new Removal(base, this);
+    this.list = new CaseList(base, { onOpen: (id) => viewer.choose(id), onMove: (brief) => this.move(brief), onSplit: () => this.split() }, this.removal);
     this.worklist = new WorkList(base, { onOpen: (id) => viewer.choose(id), openId: () => viewer.openId });
     this.learning = new Learning(viewer.root, base, {
       reader: () => viewer.reader(), onReader: (name) => { viewer.setReader(name); this.sign.rename(name); }, palette: () => viewer.panel.palette,
@@ -170,10 +172,11 @@ export class CaseDesk {
   }
 
   /** The server's lists, every few seconds: another window may have changed the case. */
-  onLists(images, briefs) {
+  onLists(images, briefs, removed) {
     Object.assign(this, { images, briefs });
     const { state } = this.store ?? {}, own = state ? { id: state.id, images: state.images.map(({ id }) => id) } : null;
     this.list.show(images, briefs, this.viewer.openId, own);
+    this.removal.show(removed);
     this.slides.showImages(images);
     this.worklist.show();
     this.worklist.poke(JSON.stringify([briefs.map(({ id, rev, state: of, shown }) => [id, rev, of, shown]), images.map((image) => [image.id, image.scoring, image.rev, image.state])]));

@@ -6,18 +6,18 @@ import { number, percent } from './numbers.js';
 const LISTED = 300; // as many as the server lists
 
 export class CaseList {
-  /** handlers: onOpen(image id), onMove(target Brief), onSplit(). */
-  constructor(base, handlers) {
+  /** handlers: onOpen(image id), onMove(target Brief), onSplit(). removal: of images. */
+  constructor(base, handlers, removal) {
     Object.assign(this, { handlers, shown: '', cases: [] });
     this.title = el('h3', {});
     this.list = el('div', { class: 'nv-list' });
     this.target = el('select', { 'aria-label': 'Case to add this image to' });
     this.split = button('Make it a case of its own', () => handlers.onSplit());
     this.moveButton = button('Add', () => this.move());
-    this.moving = el('details', { class: 'nv-section nv-moving' }, el('summary', {}, 'Move this image'),
-      el('fieldset', {}, el('label', { class: 'nv-ask' }, el('span', {}, 'Add it to'), el('span', { class: 'nv-row' }, this.target, this.moveButton)), el('p', { class: 'nv-row' }, this.split)));
+    this.moving = el('details', { class: 'nv-section nv-moving' }, el('summary', {}, 'Move or remove this image'),
+      el('fieldset', {}, el('label', { class: 'nv-ask' }, el('span', {}, 'Add it to'), el('span', { class: 'nv-row' }, this.target, this.moveButton)), el('p', { class: 'nv-row' }, this.split, removal.button)));
     this.fieldset = this.moving.querySelector('fieldset');
-    this.node = el('section', { class: 'nv-cases', 'aria-label': 'Cases' }, el('div', { class: 'nv-heading' }, this.title, el('a', { class: 'nv-link', href: '?learning=1' }, 'Learning')), this.list, this.moving,
+    this.node = el('section', { class: 'nv-cases', 'aria-label': 'Cases' }, el('div', { class: 'nv-heading' }, this.title, el('a', { class: 'nv-link', href: '?learning=1' }, 'Learning')), this.list, this.moving, removal.node,
       el('p', { class: 'nv-all' }, el('a', { href: `${base}nucleus/api/cases.xlsx`, download: true }, 'All cases as XLSX')));
   }
 

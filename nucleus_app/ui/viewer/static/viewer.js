@@ -182,13 +182,13 @@ class Viewer {
     const turn = (this.turn = (this.turn || 0) + 1);
     let wait = IDLE_MS;
     try {
-      const { images: list, cases, worker_failing: failing } = await ask(`${this.base}nucleus/api/images`);
+      const { images: list, cases, removed, worker_failing: failing } = await ask(`${this.base}nucleus/api/images`);
       if (turn !== this.turn) return;
       // The list holds the latest cases only; an older one may be open through its address.
-      const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await ask(`${this.base}nucleus/api/images/${this.openId}`) : null);
+      const data = list.find((c) => c.id === this.openId) ?? (this.openId ? await this.desk.removal.find(this.openId) : null);
       if (turn !== this.turn) return;
       if (data) await this.showCase({ ...data, ahead: list.filter((c) => BUSY.includes(c.state) && c.scoring < data.scoring).length });
-      this.desk.onLists(list, cases);
+      this.desk.onLists(list, cases, removed);
       this.tiles.again();
       if (list.some((c) => BUSY.includes(c.state))) wait = BUSY_MS;
       this.root.dataset.connected = failing ? 'no-worker' : 'yes';
