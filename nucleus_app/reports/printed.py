@@ -41,10 +41,18 @@ def print_case(report: CaseReport, sha256: str | None) -> dict[str, Any]:
         "warnings": list(report.warnings),
         "comment": sheet.comment,
         "protocol": {"title": rule.title, "text": rule.text, "positivity": report.positivity_rule},
+        "fields_title": _say_fields(report),
         "fields": [print_field(report, field, n) for n, field in enumerate(report.fields, 1)],
         "record": _list_record(report),
         "images": _list_images(report),
     }
+
+
+def _say_fields(report: CaseReport) -> str:
+    counted = [field for field in report.fields if field.tallies is not None]
+    used = [field for field in select_used(report.sheet, report.fields) if field in counted]
+    title = f"Fields counted: {len(counted)} of {len(report.fields)}"
+    return title if len(used) == len(counted) else f"{title}, {len(used)} in the score"
 
 
 def print_field(report: CaseReport, field: FieldReport, n: int) -> dict[str, Any]:
