@@ -249,4 +249,4 @@ def test_a_field_that_the_protocol_does_not_count_is_told() -> None:
     report = make_report(NET_SHEET, [hot, replace(plain, id=2, role=Role.FIELD)])
     text = pypdfium2.PdfDocument(render_pdf(report, grey_pixels))[0].get_textpage().get_text_range()
     assert text.count("not in the score") == 1
-    assert "Fields counted: 2 of 2, 1 in the score" in text
+    assert "FIELDS COUNTED: 2 OF 2, 1 IN THE SCORE" in text
