@@ -360,54 +360,6 @@ def test_images_are_put_together_and_taken_apart(
     expect(group).to_have_count(0)
 
 
-def test_a_removed_image_leaves_the_score_and_is_put_back_with_its_corrections(
-    desk: Desk, page: Page, store: Workplace, drawn: LabelledImage
-) -> None:
-    other = seed_case(store, drawn.rgb, candidates(drawn), "Cut by mistake")
-    httpx.post(
-        f"{desk.app.url}nucleus/api/cases/{desk.case}/images",
-        json={"rev": desk.state()["rev"], "reader": "", "images": [other]},
-    ).raise_for_status()
-    Desk(page, desk.app, other).open()
-    page.locator(".nv-moving", has=page.get_by_text("Move or remove this image")).evaluate(
-        "(node) => { node.open = true; }"
-    )
-    before = desk.state()
-    page.get_by_role("button", name="Remove it", exact=True).click()
-    expect(desk.root).to_have_attribute("data-open", str(desk.image))  # the next one of the case
-    assert [image["id"] for image in desk.state()["images"]] == [desk.image]
-    expect(page.locator(f".nv-cases [data-id='{other}']")).to_have_count(0)
-    page.locator(".nv-notice", has_text="Removed Cut by mistake.").get_by_role("button", name="Undo").click()
-    expect(desk.root).to_have_attribute("data-open", str(other))
-    assert desk.state()["sheet"] == before["sheet"]
-    assert desk.state()["score"] == before["score"]
-    page.get_by_role("button", name="Remove it", exact=True).click()
-    expect(desk.root).to_have_attribute("data-open", str(desk.image))
-    page.get_by_text("Removed images (1)").click()
-    page.get_by_role("button", name="Delete now…: Cut by mistake").click()
-    page.get_by_role("button", name="Keep it: Cut by mistake").click()
-    page.get_by_role("button", name="Delete now…: Cut by mistake").click()
-    page.get_by_role("button", name="Delete for good: Cut by mistake").click()
-    expect(page.get_by_text("Removed images")).to_be_hidden()
-    tile = f"{desk.app.url}nucleus/tiles/x/{other}_files/8/0_0.jpeg"
-    assert httpx.get(tile).status_code == 404
-
-
-def test_an_image_removed_in_another_window_gives_way_to_the_next(
-    desk: Desk, page: Page, store: Workplace, drawn: LabelledImage
-) -> None:
-    other = seed_case(store, drawn.rgb, candidates(drawn), "Other")
-    Desk(page, desk.app, other).open()
-    case = desk.state()
-    httpx.post(
-        f"{desk.app.url}nucleus/api/cases/{case['id']}/remove", json={"rev": case["rev"], "image": other}
-    ).raise_for_status()
-    page.evaluate("document.querySelector('.nv-root').viewer.refresh()")
-    expect(page.locator(".nv-notice", has_text="removed in another window")).to_be_visible()
-    expect(desk.root).not_to_have_attribute("data-open", str(other))
-    expect(desk.root).to_have_attribute("data-connected", "yes")
-
-
 def test_annotations_of_qupath_come_in(desk: Desk, page: Page, tmp_path: Path) -> None:
     def points(name: str, places: list[list[float]]) -> dict[str, Any]:
         properties = {"objectType": "annotation", "classification": {"name": name, "color": [200, 0, 0]}}

@@ -54,7 +54,7 @@ export class Removal {
       if (error.status !== 404 || !error.isFinal) throw error;
       if (id === this.leaving) return null; // by this page: it opens another one itself
       this.leaving = id;
-      this.desk.notice('info', 'The image that was open was removed in another window.', { once: true });
+      this.desk.notice('info', 'This image was removed.', { once: true });
       this.go(this.after(id));
       return null;
     }
