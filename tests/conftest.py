@@ -40,8 +40,13 @@ TINY = KiNetConfig(
 
 @pytest.fixture(scope="session", autouse=True)
 def _threads() -> None:
+    """Each process of tests, and what it starts, has its share of the cores: threads that wait for others' cores are slower than
+    fewer.
+    """
     shared = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    torch.set_num_threads(max(1, min(2, os.cpu_count() or 1) // shared))
+    share = max(1, min(2, os.cpu_count() or 1) // shared)
+    torch.set_num_threads(share)
+    os.environ["NUCLEUS_THREADS"] = str(share)
 
 
 @pytest.fixture(scope="session")

@@ -29,10 +29,6 @@ expect.set_options(timeout=30_000)  # a busy machine is no failure
 CHROMIUM_FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
-THREADS = max(1, (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
-"""Each process of tests has its share of the cores: threads that wait for each other's cores are slower than fewer."""
-
-
 @dataclass
 class RunningApp:
     """The app as an administrator starts it, in a data folder of its own."""
@@ -48,11 +44,7 @@ class RunningApp:
 
     def start(self) -> None:
         environment = os.environ | {"NUCLEUS_DATA_DIR": str(self.data_dir), "NUCLEUS_PORT": str(self.port)}
-        environment |= {
-            "NUCLEUS_DEVICE": "cpu",
-            "NUCLEUS_TRAINER": "off",
-            "NUCLEUS_THREADS": str(THREADS),
-        } | self.environment
+        environment |= {"NUCLEUS_DEVICE": "cpu", "NUCLEUS_TRAINER": "off"} | self.environment
         self.process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment)
         end = time.monotonic() + 90
         while time.monotonic() < end:
