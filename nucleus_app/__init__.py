@@ -1,5 +1,5 @@
 """Ki67 scoring: a detector of nuclei, the clinic's arithmetic around it, and the page that shows both."""
 
-__version__ = "0.6.2"
+__version__ = "0.6.3"
 
 RESEARCH_USE_ONLY = "For research use only. Not for use in diagnostic procedures."

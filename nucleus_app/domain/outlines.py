@@ -31,6 +31,9 @@ class Outline:
             for ring, hole in zip(self.rings, self.are_holes, strict=True)
         )
 
+    def move(self, by: NDArray[np.float64]) -> Outline:
+        return Outline(tuple(ring + by for ring in self.rings), self.are_holes)
+
     def clip_to(self, width: int, height: int) -> Outline | None:
         """The part within an image; None where there is none (Sutherland, Hodgman, CACM 1974)."""
         kept = [
@@ -53,6 +56,13 @@ class Outline:
         if path.size <= MAX_POINT_NUMBERS and length <= bounds.longest_path_px:
             return Polygon(tuple(path.ravel().tolist()))
         return _to_cells(self)
+
+
+def are_within(xy: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
+    """Which points (N, 2) lie in an image, its border included."""
+    x, y = xy[:, 0], xy[:, 1]
+    within: NDArray[np.bool_] = (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
+    return within
 
 
 def find_centres(outlines: Sequence[Outline]) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pydantic_core import from_json
 
 from nucleus_app.domain.line import to_line
-from nucleus_app.domain.outlines import Outline, Ring
+from nucleus_app.domain.outlines import Outline, Ring, are_within
 from nucleus_app.errors import InvalidAnnotations
 
 IMPORT_NAME = "QuPath import"
@@ -56,6 +56,17 @@ class Annotations:
     point_names: NDArray[np.int64]
     areas: tuple[Area, ...]
     notes: tuple[str, ...]
+
+    def seen_from(self, corner: tuple[int, int]) -> Annotations:
+        """The same in pixels of an image that was cut out with its upper left corner there."""
+        by = np.array(corner, np.float64)
+        areas = (replace(area, outline=area.outline.move(-by)) for area in self.areas)
+        return replace(self, xy=self.xy - by, areas=tuple(areas))
+
+    def count_within(self, width: int, height: int) -> int:
+        """How many points, and areas by their first corner, lie in an image."""
+        firsts = [area.outline.rings[0][:1] for area in self.areas]
+        return int(np.count_nonzero(are_within(np.concatenate([self.xy, *firsts]), width, height)))
 
 
 def parse_annotations(data: bytes) -> Annotations:

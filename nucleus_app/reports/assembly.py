@@ -15,12 +15,13 @@ from nucleus_app.domain.edits import Region
 from nucleus_app.domain.index import find_labelling_index
 from nucleus_app.domain.line import shorten
 from nucleus_app.domain.nuclei import Counts
+from nucleus_app.domain.painted import outline_painted
 from nucleus_app.domain.protocols import CaseScore, score_case
 from nucleus_app.domain.reviewed import Origin
 from nucleus_app.domain.scores import CountedField, select_used
 from nucleus_app.domain.sheet import CaseSheet, FieldBox, FieldPlan
 from nucleus_app.domain.tissue_layer import TissueLayer
-from nucleus_app.reports.case_report import FieldReport, NucleusMark, SlidePlace, Tallies, VersionOfNetwork
+from nucleus_app.reports.case_report import FieldReport, NucleusMark, PaintedArea, SlidePlace, Tallies, VersionOfNetwork
 from nucleus_app.reports.record import ImageRecord
 
 AREA_SAMPLES = 200_000
@@ -107,6 +108,16 @@ def report_field(plan: FieldPlan, image: FieldImage, *, number: int, with_nuclei
         nuclei=_list_marks(record, within) if record and within is not None and with_nuclei else (),
         warnings=record.image_cautions if record else ("This image is not scored yet.",),
         slide=_place(box, image.slide) if image.slide else None,
+    )
+
+
+def list_painted(image: FieldImage) -> tuple[PaintedArea, ...]:
+    """What is painted on an image, to hundredths of a pixel."""
+    regions = image.record.regions if image.record else ()
+    return tuple(
+        PaintedArea(image.id, label.value, tuple(tuple(ring.round(2).ravel().tolist()) for ring in outline.rings))
+        for label, outlines in outline_painted(regions, image.width_px, image.height_px).items()
+        for outline in outlines
     )
 
 

@@ -33,6 +33,17 @@ class NucleusMark(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class PaintedArea:
+    """One piece of what is painted on an image, as it stands after all corrections. No two of a kind overlap."""
+
+    image_id: int
+    label: str
+    """A value of :class:`RegionLabel`."""
+    rings: tuple[tuple[float, ...], ...]
+    """Its outer ring, then its holes: x0, y0, x1, y1, … in pixels of the image."""
+
+
+@dataclass(frozen=True, slots=True)
 class VersionOfNetwork:
     name: str
     sha256: str
@@ -148,9 +159,16 @@ class CaseReport:
     signature: Signature | None = None
     positivity_rule: str = POSITIVITY_RULE
     notice: str = RESEARCH_USE_ONLY
+    # Left out where there is none, as the slide of a field is.
+    painted: Annotated[tuple[PaintedArea, ...], Field(exclude_if=lambda areas: not areas)] = ()
+    """On all images of the case, also outside of its fields."""
 
     def without_nuclei(self) -> CaseReport:
-        return replace(self, fields=tuple(replace(field, nuclei=()) for field in self.fields))
+        """Without what is painted, too: the numbers."""
+        return replace(self, fields=tuple(replace(field, nuclei=()) for field in self.fields), painted=())
+
+    def list_painted(self, image_id: int) -> list[PaintedArea]:
+        return [area for area in self.painted if area.image_id == image_id]
 
 
 _REPORT = TypeAdapter(CaseReport)

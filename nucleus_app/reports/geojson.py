@@ -6,6 +6,8 @@ What was decided, read from QuPath's own reader and writer:
 - The two kinds of tumour nuclei are derived classes (``names``: "Tumor: Positive", "Tumor: Negative"), the rest is "Other". Each has
   a colour, without which QuPath's reader refuses a classification that is an object.
 - Nuclei that a region leaves out are not counted, so they are not exported. A nucleus within two fields is exported once.
+- What is painted comes as areas of one class each, which nobody need choose again when the file comes back: "Tumor", "Non-tumour",
+  "Ignore*" (QuPath's own class for what is not to be measured) and "Reviewed".
 - QuPath's origin is the corner of the top-left pixel, ours its centre: half a pixel is added, to nuclei and to fields alike. So a
   field has the corner and the size that the report prints of it.
 - Nuclei of imported annotations have no measurements: the network gave them no score.
@@ -19,9 +21,11 @@ import uuid
 from typing import Any
 
 from nucleus_app import RESEARCH_USE_ONLY
+from nucleus_app.domain.edits import RegionLabel
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.sheet import FieldBox
-from nucleus_app.reports.case_report import CaseReport, FieldReport, NucleusMark
+from nucleus_app.reports.areas import REGION_COLOURS
+from nucleus_app.reports.case_report import CaseReport, FieldReport, NucleusMark, PaintedArea
 from nucleus_app.reports.marks import PALETTES
 
 HALF_PIXEL = 0.5
@@ -30,6 +34,12 @@ CLASSIFICATIONS: dict[NucleusClass, dict[str, Any]] = {
     NucleusClass.POSITIVE: {"names": ["Tumor", "Positive"], "color": list(PALETTES["qupath"].colours[0])},
     NucleusClass.NEGATIVE: {"names": ["Tumor", "Negative"], "color": list(PALETTES["qupath"].colours[1])},
     NucleusClass.OTHER: {"name": "Other", "color": list(PALETTES["qupath"].colours[2])},
+}
+REGIONS: dict[str, dict[str, Any]] = {
+    RegionLabel.TUMOUR: {"name": "Tumor", "color": list(REGION_COLOURS[RegionLabel.TUMOUR])},
+    RegionLabel.NON_TUMOUR: {"name": "Non-tumour", "color": list(REGION_COLOURS[RegionLabel.NON_TUMOUR])},
+    RegionLabel.EXCLUDE: {"name": "Ignore*", "color": list(REGION_COLOURS[RegionLabel.EXCLUDE])},
+    RegionLabel.REVIEWED: {"name": "Reviewed", "color": list(REGION_COLOURS[RegionLabel.REVIEWED])},
 }
 Feature = dict[str, Any]
 
@@ -48,7 +58,8 @@ def features_to_geojson(features: list[Feature]) -> str:
 def list_features(
     report: CaseReport, image_id: int, multipoint: bool = False, corner: tuple[int, int] = (0, 0)
 ) -> list[Feature]:
-    """The image's fields as locked polygons, then its counted nuclei: one Point each, or with ``multipoint`` one MultiPoint a class.
+    """The image's fields as locked polygons, what is painted on it, then its counted nuclei: one Point each, or with ``multipoint``
+    one MultiPoint a class.
 
     ``corner``: where the image's upper left corner lies on the slide that it was cut out of; places are the slide's then. Raises
     KeyError when no field of the report lies on that image.
@@ -57,8 +68,9 @@ def list_features(
     if not fields:
         raise KeyError(image_id)
     nuclei = list_counted(fields)
-    features = [_box_to_feature(field) for field in fields]
     sha256 = fields[0].image_sha256
+    features = [_box_to_feature(field) for field in fields]
+    features += [_area_to_feature(f"{sha256}:region:{n}", area) for n, area in enumerate(report.list_painted(image_id))]
     for kind in NucleusClass:
         chosen = [nucleus for nucleus in nuclei if nucleus.kind == kind]
         if multipoint and chosen:
@@ -111,6 +123,14 @@ def _box_to_feature(field: FieldReport) -> Feature:
         "geometry": geometry,
         "properties": properties,
     }
+
+
+def _area_to_feature(name: str, area: PaintedArea) -> Feature:
+    properties = {"objectType": "annotation", "classification": REGIONS[area.label]}
+    rings = [[_shift(value) for value in ring] for ring in area.rings]
+    corners = [[[x, y] for x, y in zip(ring[::2], ring[1::2], strict=True)] for ring in rings]
+    geometry = {"type": "Polygon", "coordinates": [[*ring, ring[0]] for ring in corners]}
+    return {"type": "Feature", "id": _make_id(name), "geometry": geometry, "properties": properties}
 
 
 def _to_ring(box: FieldBox) -> list[list[float]]:

@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.reviewed import Origin
 from nucleus_app.domain.sheet import FieldBox
-from nucleus_app.reports.case_report import NucleusMark
+from nucleus_app.reports.areas import draw_areas
+from nucleus_app.reports.case_report import NucleusMark, PaintedArea
 
 Colour = tuple[int, int, int]
 REACH = 1.75
@@ -138,13 +139,15 @@ def draw_field(
     mpp: float | None,
     palette: Palette,
     longest_px: int = MAX_SIDE_PX,
+    areas: Iterable[PaintedArea] = (),
 ) -> Image.Image:
-    """The crop of a field with every nucleus marked, at most ``longest_px`` on its longer side."""
+    """The crop of a field with ``areas`` outlined and every nucleus marked, at most ``longest_px`` on its longer side."""
     crop, (left, top) = crop_field(pixels, box)
     height, width = crop.shape[:2]
     scale = _find_scale(max(height, width), longest_px)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     image = Image.fromarray(np.ascontiguousarray(crop)).resize(size, Image.Resampling.BICUBIC, reducing_gap=2.0)
+    draw_areas(image, areas, (left, top), scale)
     marks = sorted(nuclei, key=lambda mark: (not mark.left_out, mark.origin in BY_A_PERSON))
     radius = _find_radius(size, len(marks), mpp / scale if mpp else None)
     sprites: dict[Look, Image.Image] = {}

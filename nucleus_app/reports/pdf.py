@@ -18,7 +18,8 @@ from PIL import Image
 
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.reviewed import Origin
-from nucleus_app.reports.case_report import CaseReport, FieldReport
+from nucleus_app.reports.areas import PRINTED, draw_sample, select_printed
+from nucleus_app.reports.case_report import CaseReport, FieldReport, PaintedArea
 from nucleus_app.reports.fonts import FAMILIES, forget, typeset
 from nucleus_app.reports.marks import MAX_SIDE_PX, PALETTES, Look, Palette, crop_field, draw_field, draw_mark
 from nucleus_app.reports.printable import make_printable
@@ -43,6 +44,7 @@ BARS_UM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 BAR_MM = 36.0
 """A scale bar is at most so long on paper."""
 LEGEND_PX = 40.0
+SAMPLE_PX = 72
 
 
 class Overview(NamedTuple):
@@ -81,7 +83,7 @@ def render_pdf(
         pictures = _draw_pictures(root, report, read_pixels, chosen)
         data = _make_printable(print_case(report, sha256))
         data["families"] = list(FAMILIES)
-        data["legend"] = _draw_legend(root, chosen)
+        data["legend"] = _draw_legend(root, chosen, select_printed(report.painted))
         for n, (field, picture) in enumerate(zip(data["fields"], pictures, strict=True)):
             field |= picture._asdict() | {
                 "overview": picture.overview and picture.overview._asdict(),
@@ -107,7 +109,8 @@ def _draw_pictures(
     for n_image, (blob, fields) in enumerate(groupby(order, key=lambda item: item[1].blob)):
         pixels, overview = read_pixels(blob), ""
         for n, field in fields:
-            drawn = draw_field(pixels, field.box, field.nuclei, field.mpp, palette, longest_px)
+            areas = select_printed(report.list_painted(field.image_id))
+            drawn = draw_field(pixels, field.box, field.nuclei, field.mpp, palette, longest_px, areas)
             drawn.save(root / f"field-{n}.jpg", quality=JPEG_QUALITY, subsampling=0)
             crop, _ = crop_field(pixels, field.box)
             small = Image.fromarray(np.ascontiguousarray(crop))
@@ -155,16 +158,19 @@ def place_on_overview(field: FieldReport, file: str) -> Overview:
     return Overview(file, width_mm, height_mm, (left, top, width, height))
 
 
-def _draw_legend(root: Path, palette: Palette) -> dict[str, Any]:
+def _draw_legend(root: Path, palette: Palette, areas: list[PaintedArea]) -> dict[str, Any]:
     looks = [(kind.title, Look(kind)) for kind in NucleusClass]
     looks.append(("changed or confirmed by a person", Look(NucleusClass.NEGATIVE, Origin.EDITED.value)))
     looks.append(("placed by a person", Look(NucleusClass.NEGATIVE, Origin.PLACED.value)))
     looks.append(("left out, not counted", Look(NucleusClass.NEGATIVE, left_out=True)))
-    for n, (_, look) in enumerate(looks):
-        draw_mark(look, palette, LEGEND_PX).save(root / f"legend-{n}.png")
+    samples = [(text, draw_mark(look, palette, LEGEND_PX)) for text, look in looks]
+    painted = {area.label for area in areas}
+    samples += [(text, draw_sample(label, SAMPLE_PX)) for label, text in PRINTED.items() if label in painted]
+    for n, (_, sample) in enumerate(samples):
+        sample.save(root / f"legend-{n}.png")
     return {
         "palette": palette.title,
-        "marks": [{"text": text, "file": f"legend-{n}.png"} for n, (text, _) in enumerate(looks)],
+        "marks": [{"text": text, "file": f"legend-{n}.png"} for n, (text, _) in enumerate(samples)],
     }
 
 

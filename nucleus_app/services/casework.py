@@ -18,7 +18,7 @@ from db.slides import CutField, find_cuts_of
 from nucleus_app import __version__
 from nucleus_app.domain.rules import RULES
 from nucleus_app.domain.sheet import CaseSheet, FieldPlan
-from nucleus_app.reports.assembly import FieldImage, list_case_warnings, report_field, score_fields
+from nucleus_app.reports.assembly import FieldImage, list_case_warnings, list_painted, report_field, score_fields
 from nucleus_app.reports.case_report import (
     FORMAT,
     CaseReport,
@@ -110,7 +110,8 @@ def assemble(view: CaseView, read_record: ReadRecord, now: datetime, signature: 
         for n, plan in enumerate(sheet.fields, 1)
         if plan.image in images
     )
-    return _finish(view, sheet, fields, tuple(images.values()), now, signature)
+    painted = tuple(area for image in images.values() for area in list_painted(image))
+    return replace(_finish(view, sheet, fields, tuple(images.values()), now, signature), painted=painted)
 
 
 def _finish(

@@ -19,6 +19,7 @@ from db.scorings import (
     queue_scoring,
     start_scoring,
 )
+from db.slides import find_cuts_of
 from nucleus_app import __version__
 from nucleus_app.domain import qupath_targets
 from nucleus_app.domain.edits import Bounds, SignedEdit, edit_to_mapping
@@ -28,7 +29,7 @@ from nucleus_app.domain.qupath_import import ImportPlan, plan_import
 from nucleus_app.domain.qupath_targets import ClassFound, parse_mapping
 from nucleus_app.domain.review import Review
 from nucleus_app.domain.scale import PixelSize
-from nucleus_app.errors import StaleRevision, UnknownPixelSize
+from nucleus_app.errors import InvalidAnnotations, StaleRevision, UnknownPixelSize
 from nucleus_app.services.locks import lock_open_case_of
 from nucleus_app.services.reviews import list_floors
 from nucleus_app.services.submissions import MAX_READER
@@ -41,8 +42,11 @@ IMPORT_AUTHOR = "qupath-import"
 
 @dataclass(frozen=True, slots=True)
 class ClassesFound:
+    """``on_slide``: whether places in the file are probably of the slide that the image was cut out of; None if it was not."""
+
     classes: tuple[ClassFound, ...]
     notes: tuple[str, ...]
+    on_slide: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +60,43 @@ class Imported:
 def list_classes(workplace: Workplace, image_id: int, data: bytes) -> ClassesFound:
     """The classes of a GeoJSON file for an image, each with a guess. Raises NotFound and InvalidAnnotations."""
     with session_scope(workplace.engine) as session:
-        get_image(session, image_id)
+        image = get_image(session, image_id)
+        corner = _find_corner(session, image_id)
     annotations = parse_annotations(data)
-    return ClassesFound(qupath_targets.list_classes(annotations), annotations.notes)
+    here, there = (
+        seen.count_within(image.width_px, image.height_px)
+        for seen in (annotations, annotations.seen_from(corner or (0, 0)))
+    )
+    return ClassesFound(
+        qupath_targets.list_classes(annotations), annotations.notes, None if corner is None else there > here
+    )
 
 
 def import_annotations(
-    workplace: Workplace, image_id: int, data: bytes, mapping: object, reader: str, author: str = IMPORT_AUTHOR
+    workplace: Workplace,
+    image_id: int,
+    data: bytes,
+    mapping: object,
+    reader: str,
+    author: str = IMPORT_AUTHOR,
+    *,
+    on_slide: bool = False,
 ) -> Imported:
     """Store a GeoJSON file as the image's latest scoring: nuclei as its candidates, regions as the first edits of its log.
 
     Results that were there before stay, with their corrections; the last import wins. Regions are ``author``'s, who may undo
-    them. Raises NotFound, InvalidAnnotations, StaleRevision while the image is being scored, and UnknownPixelSize.
+    them. ``on_slide``: places in the file are of the slide that the image was cut out of. Raises NotFound, InvalidAnnotations (also
+    for a slide where there is none), StaleRevision while the image is being scored, and UnknownPixelSize.
     """
     with session_scope(workplace.engine) as session:
         image = get_image(session, image_id)
         _find_pixel_size(image, _get_settled(session, image_id))  # before the work, which is long
-    annotations = parse_annotations(data)
+        corner = _find_corner(session, image_id) if on_slide else (0, 0)
+    if corner is None:
+        raise InvalidAnnotations("This image was not cut out of a slide: import a file of the image itself.")
+    annotations = parse_annotations(data).seen_from(corner)
     bounds = Bounds(image.width_px, image.height_px, list_floors(THRESHOLDS))
-    plan = plan_import(annotations, parse_mapping(mapping, annotations.names), bounds)
+    plan = plan_import(annotations, parse_mapping(mapping, annotations.names), bounds, on_slide=on_slide)
     now = datetime.now(UTC)
     sha256 = hashlib.sha256(data).hexdigest()
     review, log = _fold(plan, image, f"import-{sha256[:16]}", author, to_line(reader, MAX_READER), now)
@@ -103,6 +125,12 @@ def _fold(
         was = review.apply(SignedEdit(client, seq, author, region))
         log.append(LoggedEdit(review.rev, client, seq, author, reader, now, edit_to_mapping(region), was))
     return review, log
+
+
+def _find_corner(session: Session, image_id: int) -> tuple[int, int] | None:
+    """Where the image's upper left pixel lies on the slide that it was cut out of; None if it was not."""
+    cut = find_cuts_of(session, [image_id]).get(image_id)
+    return None if cut is None else (cut.box[0], cut.box[1])
 
 
 def _get_settled(session: Session, image_id: int) -> StoredScoring | None:

@@ -39,7 +39,8 @@ def create_qupath_router(workplace: Workplace) -> APIRouter:
             with one_at_a_time:
                 found = list_classes(workplace, image_id, body)
             listed = [{"name": c.name, "points": c.points, "areas": c.areas, "guess": c.guess} for c in found.classes]
-            return JSONResponse({"classes": listed, "notes": list(found.notes)}, headers=NO_STORE)
+            said = {"classes": listed, "notes": list(found.notes), "on_slide": found.on_slide}
+            return JSONResponse(said, headers=NO_STORE)
 
         return await run_in_threadpool(work)
 
@@ -49,8 +50,7 @@ def create_qupath_router(workplace: Workplace) -> APIRouter:
 
         def work() -> JSONResponse:
             with one_at_a_time:
-                data, mapping, reader, author = _parse(body)
-                made = import_annotations(workplace, image_id, data, mapping, reader, author)
+                made = import_annotations(workplace, image_id, **_parse(body))
             return JSONResponse({"scoring": made.scoring_id, "notes": list(made.notes)}, headers=NO_STORE)
 
         return await run_in_threadpool(work)
@@ -58,8 +58,8 @@ def create_qupath_router(workplace: Workplace) -> APIRouter:
     return router
 
 
-def _parse(body: bytes) -> tuple[bytes, Any, str, str]:
-    """File, mapping, reader and author. The file is best sent as the text that it is: then its SHA-256 is the file's, and
+def _parse(body: bytes) -> dict[str, Any]:
+    """The arguments of an import but for its image. The file is best sent as the text that it is: then its SHA-256 is the file's, and
     measurements that are NaN, which QuPath writes and JSON has not, do no harm. Raises HTTPException.
     """
     try:
@@ -69,8 +69,12 @@ def _parse(body: bytes) -> tuple[bytes, Any, str, str]:
     geojson = sent.get("geojson") if isinstance(sent, dict) else None
     if not isinstance(geojson, str | dict | list):
         raise HTTPException(422, f"{FORM}: there is no geojson.")
-    reader, author = sent.get("reader", ""), sent.get("author", IMPORT_AUTHOR)
+    reader, author, on_slide = sent.get("reader", ""), sent.get("author", IMPORT_AUTHOR), sent.get("on_slide", False)
     if not isinstance(reader, str) or not isinstance(author, str) or not _NAME.fullmatch(author):
         raise HTTPException(422, f"{FORM}: the reader is a name, and an author 1 to 64 letters, digits, '-' and '_'.")
+    if not isinstance(on_slide, bool):
+        raise HTTPException(422, f"{FORM}: on_slide is true or false.")
     text = geojson if isinstance(geojson, str) else json.dumps(geojson, ensure_ascii=False, separators=(",", ":"))
-    return text.encode(), sent.get("mapping"), reader, author
+    return {
+        "data": text.encode(), "mapping": sent.get("mapping"), "reader": reader, "author": author, "on_slide": on_slide,
+    }  # fmt: skip

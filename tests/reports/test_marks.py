@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nucleus_app.domain.edits import RegionLabel
 from nucleus_app.domain.nuclei import NucleusClass
 from nucleus_app.domain.sheet import FieldBox
-from nucleus_app.reports.case_report import NucleusMark
+from nucleus_app.reports.areas import REGION_COLOURS
+from nucleus_app.reports.case_report import NucleusMark, PaintedArea
 from nucleus_app.reports.marks import LEFT_OUT_ALPHA, PALETTES, REACH, Look, draw_field, draw_mark
 
 SCRIPT = (Path(__file__).parents[2] / "nucleus_app/ui/viewer/static/palettes.js").read_text("utf-8")
@@ -24,6 +26,32 @@ def test_palettes_are_those_of_the_page(name: str) -> None:
     assert found
     assert found[1] == PALETTES[name].title
     assert [tuple(c) for c in json.loads(found[2])] == list(PALETTES[name].colours)
+
+
+def test_regions_have_the_colours_of_the_page() -> None:
+    found = re.search(r"REGION_COLOURS = \{(.+?)\};", SCRIPT)
+    assert found
+    pairs = re.findall(r"'?([a-z-]+)'?: (\[.+?\])", found[1])
+    assert {label: tuple(json.loads(colour)) for label, colour in pairs} == REGION_COLOURS
+
+
+def test_what_a_region_leaves_out_is_outlined_where_it_lies_without_its_hole_and_nuclei_are_over_it() -> None:
+    pixels = np.full((200, 200, 3), 255, np.uint8)
+    square = (60, 60, 160, 60, 160, 160, 60, 160), (100, 100, 120, 100, 120, 120, 100, 120)
+    area = PaintedArea(1, "exclude", tuple(tuple(map(float, ring)) for ring in square))
+    nucleus = NucleusMark(1, 80.0, 80.0, int(NucleusClass.POSITIVE), 0.9, None, "network", True)
+    drawn = np.asarray(draw_field(pixels, FieldBox(20, 20, 200, 200), [nucleus], 0.5, PAPER, 1400, [area]))
+    scale = drawn.shape[1] / 180
+
+    def look(x: float, y: float) -> list[int]:
+        return drawn[round((y + 0.5 - 20) * scale), round((x + 0.5 - 20) * scale)].tolist()
+
+    colour = list(REGION_COLOURS[RegionLabel.EXCLUDE])
+    assert look(60, 110) == look(160, 110) == look(110, 60) == look(100, 110) == colour
+    assert look(40, 40) == look(110, 110) == [255] * 3
+    tint = look(140, 140)
+    assert colour < tint < [255] * 3
+    assert look(80, 80) not in (tint, [255] * 3)
 
 
 def test_a_mark_reaches_as_far_as_on_the_page() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from nucleus_app.domain.rules import Rule
 from nucleus_app.domain.sheet import FieldBox, Role
-from nucleus_app.reports.case_report import CaseReport, Reopening, Signature, VersionOfNetwork
+from nucleus_app.reports.case_report import CaseReport, PaintedArea, Reopening, Signature, VersionOfNetwork
 from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.pdf import SMALLEST_PLACE_MM, place_on_overview, render_pdf
 from nucleus_app.reports.printable import make_printable
@@ -54,6 +54,17 @@ def net_with(name: str) -> CaseReport:
         report, sheet=sheet, fields=(field,), readers=(name,), warnings=(name,), signature=Signature(name, "2026-11-24T18:30:00Z"),
         reopened=Reopening(name, name, name),
     )  # fmt: skip
+
+
+def test_regions_are_in_the_legend_where_there_are_such() -> None:
+    report = net_report()
+    ring = tuple(float(value) for value in (10, 10, 60, 10, 60, 60, 10, 60))
+    image = report.fields[0].image_id
+    for label, said in (("exclude", "excluded, not counted"), ("non-tumour", "non-tumour region, not counted")):
+        painted = replace(report, painted=(PaintedArea(image, label, (ring,)), PaintedArea(image, "reviewed", (ring,))))
+        assert all(said in page for page in read_pdf(render_pdf(painted, grey_pixels)))
+    assert "not counted" in (plain := read_pdf(render_pdf(report, grey_pixels))[0])
+    assert "excluded" not in plain
 
 
 def test_a_signed_report_says_by_whom_when_and_of_which_hash() -> None:

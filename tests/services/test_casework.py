@@ -16,9 +16,8 @@ from nucleus_app.domain.sheet import sheet_to_mapping
 from nucleus_app.errors import InvalidCase, NotFound, StaleRevision
 from nucleus_app.reports.case_report import report_to_json
 from nucleus_app.services.case_states import CaseList
-from nucleus_app.services.downloads import write_geojson
 from nucleus_app.services.intake import rename, score_at, take_in
-from nucleus_app.services.qupath import import_annotations, list_classes
+from nucleus_app.services.qupath import import_annotations
 from nucleus_app.services.scored_images import get_scored_image, list_scored_images
 from nucleus_app.services.sheets import move_images, save_sheet, split_image
 from nucleus_app.services.workplace import Workplace
@@ -183,33 +182,6 @@ def test_what_is_wrong_with_an_image_is_told_of_the_case_it_is_counted_in(
     other = list_scored_images(case.workplace)[0].image
     move_images(case.workplace, case.id, case.rev, "Dr. A", [other.id])
     assert sum(warning.startswith("“Image 1”: The image is blurred") for warning in case.summary().warnings) == 1
-
-
-@pytest.mark.parametrize("multipoint", [False, True])
-def test_what_is_exported_for_qupath_comes_back_as_the_same_nuclei(
-    case: Folder, image_id: int, scoring_id: int, multipoint: bool
-) -> None:
-    case.reviews.take_edits(scoring_id, body(reclass(1, c=1), {"op": "add", "x": 12.25, "y": 20.5, "c": 0}))
-    before = case.desk.report(case.id)[0].fields[0]
-    exported = write_geojson(case.desk, case.id, image_id, multipoint=multipoint).content
-    found = list_classes(case.workplace, image_id, exported)
-    guesses = {each.name: each.guess for each in found.classes}
-    assert {name: guesses[name] for name in ("Tumor: Positive", "Tumor: Negative")} == {
-        "Tumor: Positive": "positive",
-        "Tumor: Negative": "negative",
-    }
-    mapping = {name: "other" if name == "Other" else guess for name, guess in guesses.items()}
-    import_annotations(case.workplace, image_id, exported, mapping, "Dr. B")
-    after = case.desk.report(case.id)[0].fields[0]
-    assert after.tallies.tumour == before.tallies.tumour
-    assert (after.percent, after.low_percent, after.high_percent) == (
-        before.percent,
-        before.low_percent,
-        before.high_percent,
-    )
-    assert sorted((m.kind, m.x_px, m.y_px) for m in after.nuclei) == sorted(
-        (m.kind, m.x_px, m.y_px) for m in before.nuclei
-    )
 
 
 def test_the_list_counts_boxes_and_images_too_old_to_be_listed_and_reads_a_case_once(

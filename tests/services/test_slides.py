@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -19,13 +18,19 @@ from sqlalchemy.orm import Session
 from db.engine import session_scope
 from db.slides import StoredSlide, renew_slide
 from nucleus_app.domain.sheet import sheet_to_mapping
-from nucleus_app.errors import InvalidImage, NotFound, NucleusAppError, SignedOff, StorageFull, UnknownPixelSize
+from nucleus_app.errors import (
+    InvalidImage,
+    NotFound,
+    NucleusAppError,
+    SignedOff,
+    StorageFull,
+    UnknownPixelSize,
+)
 from nucleus_app.imaging.reader import decode_png
 from nucleus_app.reports.case_report import SlidePlace
 from nucleus_app.reports.printed import say_slide
 from nucleus_app.reports.tables import report_to_fields_csv
 from nucleus_app.services import slide_shelf, slides
-from nucleus_app.services.downloads import write_slide_geojson
 from nucleus_app.services.scored_images import get_scored_image
 from nucleus_app.services.sheets import save_sheet
 from nucleus_app.services.slide_shelf import SlideShelf
@@ -321,26 +326,6 @@ def test_the_map_of_brown_is_made_once(
     remove_slide(workplace, slide.id)
     with pytest.raises(NotFound):
         shelf.find_brown(slide.id, 1)
-
-
-def test_nuclei_of_all_fields_come_to_qupath_at_their_places_on_the_slide(
-    workplace: Workplace, upload: Path, shelf: SlideShelf
-) -> None:
-    slide = take_in_slide(workplace, upload, upload.name)
-    corners = ((100, 200), (700, 40))
-    for left, top in corners:
-        image = shelf.cut(slide.id, (left, top, left + 300, top + 300))
-        add_scoring(workplace, image.id)
-    case = Folder(workplace, image.case_id)
-    written = json.loads(write_slide_geojson(workplace, case.desk, slide.id).content)
-    assert written["notice"].startswith("For research use only")
-    points = [f["geometry"]["coordinates"] for f in written["features"] if f["geometry"]["type"] == "Point"]
-    counted = [(10, 10), (20, 10), (30, 10), (40, 10)]  # QuPath's origin is the corner of the first pixel
-    assert sorted(points) == sorted([left + x + 0.5, top + y + 0.5] for left, top in corners for x, y in counted)
-    rings = [f["geometry"]["coordinates"][0] for f in written["features"] if f["geometry"]["type"] == "Polygon"]
-    assert [ring[0] for ring in rings] == [list(corner) for corner in corners]
-    assert [ring[2] for ring in rings] == [[left + 300, top + 300] for left, top in corners]
-    assert len({f["id"] for f in written["features"]}) == len(written["features"])
 
 
 def test_the_report_says_where_on_the_slide_a_field_lies(

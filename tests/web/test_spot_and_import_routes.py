@@ -72,6 +72,7 @@ def test_a_file_is_looked_into_and_imported(client: TestClient, url: str) -> Non
     assert looked.json() == {
         "classes": [{"name": "Positive", "points": 2, "areas": 0, "guess": "positive"}],
         "notes": [],
+        "on_slide": None,
     }
     sent = {"geojson": FILE.decode(), "mapping": {"Positive": "positive"}, "reader": "Dr. A"}
     answer = client.post(f"{url}/qupath", json=sent)
@@ -104,6 +105,8 @@ WRONG_IMPORTS: list[tuple[bytes, dict[str, str], int]] = [
     (json.dumps(SENT | {"mapping": {"Positive": "tumor"}}).encode(), JSON, 422),
     (json.dumps(SENT | {"reader": 3}).encode(), JSON, 422),
     (json.dumps(SENT | {"author": "a b"}).encode(), JSON, 422),
+    (json.dumps(SENT | {"on_slide": "yes"}).encode(), JSON, 422),
+    (json.dumps(SENT | {"on_slide": True}).encode(), JSON, 422),
     (json.dumps(SENT | {"geojson": "\ud800"}).encode(), JSON, 422),
     (json.dumps(SENT).encode(), {"content-type": "text/plain"}, 415),
     (json.dumps(SENT).encode(), JSON | {"origin": "https://evil.example"}, 403),

@@ -20,12 +20,14 @@ export class QuPathImport {
     this.said = el('p', { class: 'nv-dialog-said', role: 'alert', hidden: true });
     this.noted = el('ul', { class: 'nv-import-notes', hidden: true });
     this.table = el('tbody', {});
+    this.onSlide = el('input', { type: 'checkbox' });
+    this.places = el('label', { class: 'nv-check', hidden: true }, this.onSlide, 'Places in the file are those of the whole slide, not of this field');
     this.head = el('table', { hidden: true }, el('thead', {}, el('tr', {}, ...['Class in QuPath', 'Points', 'Areas', 'Becomes'].map((text) => el('th', { scope: 'col' }, text)))), this.table);
     this.title = el('h2', {});
     this.go = button('Import', () => this.send(), { class: 'nv-main', disabled: true });
     this.cancel = button('Cancel', () => this.node.close());
     this.node = el('dialog', { class: 'nv-sheet nv-qupath', 'aria-label': 'Import from QuPath' }, this.title, el('p', { class: 'nv-hint' }, HINT), this.input, this.said,
-      el('div', { class: 'nv-sheet-rows' }, this.head), this.noted, this.status, el('p', { class: 'nv-sheet-buttons' }, this.go, this.cancel));
+      el('div', { class: 'nv-sheet-rows' }, this.head), this.places, this.noted, this.status, el('p', { class: 'nv-sheet-buttons' }, this.go, this.cancel));
     this.node.addEventListener('keydown', (event) => event.stopPropagation()); // the viewer's keys are not meant here
     this.node.addEventListener('cancel', (event) => { if (this.cancel.disabled) event.preventDefault(); });
     this.node.addEventListener('close', () => this.turn++);
@@ -45,7 +47,7 @@ export class QuPathImport {
   reset(said) {
     this.say(said);
     this.note([]);
-    this.head.hidden = this.go.disabled = true;
+    this.head.hidden = this.places.hidden = this.go.disabled = true;
     this.table.replaceChildren();
   }
 
@@ -73,10 +75,12 @@ export class QuPathImport {
     this.setBusy('Reading the file…');
     try {
       const text = await file.text();
-      const { classes, notes } = await ask(`${this.base}nucleus/api/images/${this.image.id}/qupath/classes`, { method: 'POST', text, timeout: TIMEOUT_MS });
+      const { classes, notes, on_slide: onSlide } = await ask(`${this.base}nucleus/api/images/${this.image.id}/qupath/classes`, { method: 'POST', text, timeout: TIMEOUT_MS });
       if (turn !== this.turn) return; // another file, or none any more
       this.text = text;
       this.show(classes);
+      this.places.hidden = onSlide === null || !classes.length;
+      this.onSlide.checked = onSlide === true;
       this.note(notes);
     } catch (error) {
       if (turn !== this.turn) return;
@@ -103,7 +107,7 @@ export class QuPathImport {
     this.say('');
     this.setBusy('Importing…', true);
     try {
-      const body = { geojson: this.text, mapping, reader: handlers.reader(), author: authorId() };
+      const body = { geojson: this.text, mapping, reader: handlers.reader(), author: authorId(), on_slide: this.onSlide.checked };
       const { notes } = await ask(`${this.base}nucleus/api/images/${image.id}/qupath`, { method: 'POST', body, timeout: TIMEOUT_MS });
       this.node.close();
       handlers.onNotice('info', [`Imported from QuPath into ${image.label}.`, ...new Set([...this.notes, ...notes])].join(' '));
