@@ -24,7 +24,7 @@ from nucleus_app import __version__
 from nucleus_app.domain import qupath_targets
 from nucleus_app.domain.edits import Bounds, SignedEdit, edit_to_mapping
 from nucleus_app.domain.line import to_line
-from nucleus_app.domain.qupath import IMPORT_NAME, parse_annotations
+from nucleus_app.domain.qupath import IMPORT_NAME, Annotations, parse_annotations
 from nucleus_app.domain.qupath_import import ImportPlan, plan_import
 from nucleus_app.domain.qupath_targets import ClassFound, parse_mapping
 from nucleus_app.domain.review import Review
@@ -63,13 +63,15 @@ def list_classes(workplace: Workplace, image_id: int, data: bytes) -> ClassesFou
         image = get_image(session, image_id)
         corner = _find_corner(session, image_id)
     annotations = parse_annotations(data)
-    here, there = (
-        seen.count_within(image.width_px, image.height_px)
-        for seen in (annotations, annotations.seen_from(corner or (0, 0)))
-    )
-    return ClassesFound(
-        qupath_targets.list_classes(annotations), annotations.notes, None if corner is None else there > here
-    )
+    on_slide = None if corner is None else _guess_on_slide(annotations, image, corner)
+    return ClassesFound(qupath_targets.list_classes(annotations), annotations.notes, on_slide)
+
+
+def _guess_on_slide(annotations: Annotations, image: StoredImage, corner: tuple[int, int]) -> bool:
+    """All of a file of the image itself lies in it; of a file of the slide much lies elsewhere."""
+    here = annotations.count_within(image.width_px, image.height_px)
+    there = annotations.seen_from(corner).count_within(image.width_px, image.height_px)
+    return here < len(annotations.xy) + len(annotations.areas) and there >= here
 
 
 def import_annotations(

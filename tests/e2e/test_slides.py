@@ -14,6 +14,7 @@ from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from tests.domain.qupath_files import POSITIVE, collection, feature, multipoint
 from tests.e2e.pages import upload
 from tests.e2e.running import RunningApp, running_app
 from tests.imaging.slide_files import write_slide
@@ -103,7 +104,9 @@ def slides_of(app: RunningApp) -> list[dict[str, object]]:
     return listed
 
 
-def test_fields_are_chosen_on_a_dropped_slide_and_scored_as_one_case(page: Page, app: RunningApp, file: Path) -> None:
+def test_fields_are_chosen_on_a_dropped_slide_and_scored_as_one_case(
+    page: Page, app: RunningApp, file: Path, tmp_path: Path
+) -> None:
     picker = drop(page, app, file)
     expect(picker).to_contain_text("2,800 × 2,100 px at 0.500 µm/px (Aperio metadata)")
     picker.get_by_label("0.2 mm²").check()
@@ -125,6 +128,16 @@ def test_fields_are_chosen_on_a_dropped_slide_and_scored_as_one_case(page: Page,
     expect(root).to_have_attribute("data-image", str(images[0]))
     expect(root).to_have_attribute("data-ready", re.compile(r"\d+"), timeout=120_000)
     assert int(root.get_attribute("data-n") or 0) > 100
+    marked = tmp_path / "slide.geojson"  # in QuPath, on the slide: one nucleus in this field, one elsewhere
+    marked.write_bytes(collection(feature(multipoint((1500.5, 1000.5), (9, 9)), POSITIVE)))
+    page.get_by_role("button", name="Import from QuPath…").click()
+    page.get_by_label("GeoJSON file of QuPath").set_input_files(marked)
+    expect(page.get_by_label("Places in the file are those of the whole slide")).to_be_checked()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator(".nv-info")).to_contain_text("1 objects outside of the image passed over: they lie elsewhere")
+    expect(root).to_have_attribute("data-n", "1")
+    (nucleus,) = httpx.get(f"{app.url}nucleus/api/images/{images[0]}/result.json").json()["nuclei"]
+    assert nucleus[:2] == [SIDE // 2, SIDE // 2]
     page.go_back()  # to the slide again
     expect(picker).to_be_visible()
     expect(picker).to_have_attribute("data-fields", "2")
