@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.cases import add_case, change_sheet, lock_case
-from db.tables import ImageRow, SlideRow
+from db.tables import ImageRow, SlideFieldRow, SlideRow
 from nucleus_app.domain.scale import PixelSize
 from nucleus_app.domain.sheet import CaseSheet
 from nucleus_app.errors import NotFound
@@ -88,9 +88,12 @@ def has_images(session: Session) -> bool:
 
 
 def is_blob_used(session: Session, blob: str) -> bool:
-    """True while an image has these pixels, or had them when it was removed and they are not deleted yet."""
-    used = select(ImageRow.id).where(ImageRow.blob == blob, ImageRow.deleted.is_(None))
-    return session.scalar(used.limit(1)) is not None
+    """True while an image has these pixels or this overview of its slide, or had them when it was removed and they are not
+    deleted yet.
+    """
+    kept = select(ImageRow.id).where(ImageRow.deleted.is_(None))
+    overviews = kept.join(SlideFieldRow, SlideFieldRow.image_id == ImageRow.id).where(SlideFieldRow.overview == blob)
+    return any(session.scalar(used.limit(1)) for used in (kept.where(ImageRow.blob == blob), overviews))
 
 
 def find_same_file(session: Session, image: StoredImage) -> StoredImage | None:

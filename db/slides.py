@@ -36,13 +36,17 @@ class StoredSlide(NewSlide):
 
 @dataclass(frozen=True, slots=True)
 class CutField:
-    """An image cut out of a slide; ``box``: left, top, right, bottom in pixels of the slide, corners between pixels."""
+    """An image cut out of a slide; ``box``: left, top, right, bottom in pixels of the slide, corners between pixels; ``overview``:
+    blob of a small picture of that slide, empty for fields that were cut before there were such.
+    """
 
     slide_id: int
     image_id: int
     case_id: int
     label: str
     box: tuple[int, int, int, int]
+    overview: str
+    slide_size_px: tuple[int, int]
 
 
 def add_slide(session: Session, slide: NewSlide, now: datetime) -> StoredSlide:
@@ -92,9 +96,14 @@ def note_removal(session: Session, slide_id: int, now: datetime) -> None:
     _get_row(session, slide_id).removed = now
 
 
-def add_cut(session: Session, slide_id: int, image_id: int, left_px: int, top_px: int) -> None:
-    session.add(SlideFieldRow(image_id=image_id, slide_id=slide_id, left_px=left_px, top_px=top_px))
+def add_cut(session: Session, slide_id: int, image_id: int, left_px: int, top_px: int, overview: str) -> None:
+    session.add(SlideFieldRow(image_id=image_id, slide_id=slide_id, left_px=left_px, top_px=top_px, overview=overview))
     session.flush()
+
+
+def find_overview(session: Session, image_id: int) -> str | None:
+    """The overview's blob of an image that was cut out of a slide, removed or not."""
+    return session.scalar(select(SlideFieldRow.overview).where(SlideFieldRow.image_id == image_id))
 
 
 def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
@@ -108,14 +117,19 @@ def find_case(slide: StoredSlide, cuts: Sequence[CutField]) -> int | None:
 
 
 def _list_cuts(session: Session, which: ColumnElement[bool]) -> list[CutField]:
-    rows = select(SlideFieldRow, ImageRow).join(ImageRow, ImageRow.id == SlideFieldRow.image_id)
+    rows = (
+        select(SlideFieldRow, ImageRow, SlideRow)
+        .join(ImageRow, ImageRow.id == SlideFieldRow.image_id)
+        .join(SlideRow, SlideRow.id == SlideFieldRow.slide_id)
+    )
     found = session.execute(rows.where(which, ImageRow.removed.is_(None)).order_by(ImageRow.id))
     return [
         CutField(
             cut.slide_id, image.id, image.case_id, image.label,
             (cut.left_px, cut.top_px, cut.left_px + image.width_px, cut.top_px + image.height_px),
+            cut.overview or "", (slide.width_px, slide.height_px),
         )
-        for cut, image in found
+        for cut, image, slide in found
     ]  # fmt: skip
 
 

@@ -160,7 +160,9 @@ class SlideRow(Table):
 
 
 class SlideFieldRow(Table):
-    """Where on a slide an image was cut out: its upper left corner, in pixels of the full resolution."""
+    """Where on a slide an image was cut out: its upper left corner, in pixels of the full resolution. ``overview``: blob of a small
+    picture of the slide.
+    """
 
     __tablename__ = "slide_field"
     __table_args__ = (Index("ix_slide_field_slide_id", "slide_id"),)
@@ -169,6 +171,7 @@ class SlideFieldRow(Table):
     slide_id: Mapped[int] = mapped_column(ForeignKey("slide.id"))
     left_px: Mapped[int]
     top_px: Mapped[int]
+    overview: Mapped[str | None] = mapped_column(String(64))
 
 
 class ScoringRow(Table):

@@ -141,6 +141,12 @@ class Slide:
         level = next((n for n, (w, h) in enumerate(sizes) if w * h <= MOST_OVERVIEW_PX), len(sizes) - 1)
         return self._read((0, 0), level, sizes[level]), float(self._slide.level_downsamples[level])
 
+    def picture(self, longest_px: int) -> NDArray[np.uint8]:
+        """All of it in one small picture, (H, W, 3). Raises InvalidImage."""
+        image = Image.fromarray(self.overview()[0])
+        image.thumbnail((longest_px, longest_px), reducing_gap=2.0)
+        return np.asarray(image)
+
     def _size_at(self, level: int) -> tuple[int, int]:
         smaller = self._slide.level_downsamples[level]
         return max(1, round(self.width_px / smaller)), max(1, round(self.height_px / smaller))

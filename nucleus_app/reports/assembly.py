@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -123,7 +123,7 @@ def list_painted(image: FieldImage) -> tuple[PaintedArea, ...]:
 
 def _place(box: FieldBox, image: SlidePlace) -> SlidePlace:
     """A box's corner; boxes go by pixel centres, slides by pixel corners."""
-    return SlidePlace(image.slide, image.left_px + box.left + 0.5, image.top_px + box.top + 0.5)
+    return replace(image, left_px=image.left_px + box.left + 0.5, top_px=image.top_px + box.top + 0.5)
 
 
 def _tally(record: ImageRecord, within: NDArray[np.intp]) -> Tallies:

@@ -17,6 +17,9 @@ from nucleus_app.domain.sheet import CaseSheet, FieldBox, Role
 FORMAT = 1
 POSITIVITY_RULE = "Any nuclear stain of a tumour nucleus counts as positive, whatever its intensity."
 
+LEFT_OUT_IF_NONE = Field(exclude_if=lambda value: not value)
+"""Of what came after the first format: a report that was signed before stays the same to the byte."""
+
 
 class NucleusMark(NamedTuple):
     """One nucleus of a field, in pixels of its image. ``kind`` is a value of :class:`NucleusClass`."""
@@ -70,11 +73,16 @@ class Tallies:
 
 @dataclass(frozen=True, slots=True)
 class SlidePlace:
-    """A place on a slide, in pixels of its full resolution from its own corner. ``slide``: its number in the store."""
+    """A place on a slide, in pixels of its full resolution from its own corner. ``slide``: its number in the store. ``overview``:
+    blob of a small picture of the slide, which has that size; empty and 0 for fields that were cut before there were such.
+    """
 
     slide: int
     left_px: float
     top_px: float
+    width_px: Annotated[int, LEFT_OUT_IF_NONE] = 0
+    height_px: Annotated[int, LEFT_OUT_IF_NONE] = 0
+    overview: Annotated[str, LEFT_OUT_IF_NONE] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +118,7 @@ class FieldReport:
     version: VersionOfNetwork | None
     nuclei: tuple[NucleusMark, ...]
     warnings: tuple[str, ...]
-    # Left out where there is none: what was signed before there were slides stays the same to the byte.
-    slide: Annotated[SlidePlace | None, Field(exclude_if=lambda place: place is None)] = None
+    slide: Annotated[SlidePlace | None, LEFT_OUT_IF_NONE] = None
     """Where on a slide the field's upper left corner lies, if its image was cut out of one."""
 
 
@@ -159,8 +166,7 @@ class CaseReport:
     signature: Signature | None = None
     positivity_rule: str = POSITIVITY_RULE
     notice: str = RESEARCH_USE_ONLY
-    # Left out where there is none, as the slide of a field is.
-    painted: Annotated[tuple[PaintedArea, ...], Field(exclude_if=lambda areas: not areas)] = ()
+    painted: Annotated[tuple[PaintedArea, ...], LEFT_OUT_IF_NONE] = ()
     """On all images of the case, also outside of its fields."""
 
     def without_nuclei(self) -> CaseReport:

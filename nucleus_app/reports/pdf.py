@@ -30,7 +30,7 @@ PHOTO_MM = (180.0, 180.0)
 """Room for a field's picture on its page, width and height."""
 THUMBNAIL_PX = 160
 OVERVIEW_MM = (44.0, 30.0)
-"""Room for the whole image beside the facts of a field."""
+"""Room for the slide or the whole image beside the facts of a field."""
 OVERVIEW_PX = 480
 """Longest side of that picture, about 270 dpi."""
 SMALLEST_PLACE_MM = 1.6
@@ -48,8 +48,9 @@ SAMPLE_PX = 72
 
 
 class Overview(NamedTuple):
-    """A field's whole image on paper, and the place of the field on it: left, top, width and height in mm."""
+    """A field's slide or whole image on paper, and the place of the field on it: left, top, width and height in mm."""
 
+    title: str
     file: str
     width_mm: float
     height_mm: float
@@ -57,7 +58,9 @@ class Overview(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A field's picture on paper, in mm; ``bar`` in µm, None without a pixel size. A field that is its image has no overview."""
+    """A field's picture on paper, in mm; ``bar`` in µm, None without a pixel size. A field that is its image has no overview, unless that was cut out
+    of a slide.
+    """
 
     width_mm: float
     height_mm: float
@@ -107,7 +110,7 @@ def _draw_pictures(
     longest_px = min(MAX_SIDE_PX if n_fields <= MANY_FIELDS else MANY_SIDE_PX, math.isqrt(ALL_PICTURES_PX // n_fields))
     order = sorted(enumerate(report.fields), key=lambda item: item[1].blob)
     for n_image, (blob, fields) in enumerate(groupby(order, key=lambda item: item[1].blob)):
-        pixels, overview = read_pixels(blob), ""
+        pixels, own = read_pixels(blob), ""
         for n, field in fields:
             areas = select_printed(report.list_painted(field.image_id))
             drawn = draw_field(pixels, field.box, field.nuclei, field.mpp, palette, longest_px, areas)
@@ -116,11 +119,25 @@ def _draw_pictures(
             small = Image.fromarray(np.ascontiguousarray(crop))
             small.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX), reducing_gap=2.0)
             small.save(root / f"small-{n}.jpg", quality=JPEG_QUALITY)
-            if not field.is_whole_image and not overview:
-                overview = f"overview-{n_image}.jpg"
-                _shrink(pixels, OVERVIEW_PX).save(root / overview, quality=JPEG_QUALITY)
+            if field.slide and field.slide.overview:
+                overview = _draw_slide(root, field.slide.overview, read_pixels)
+            elif field.is_whole_image:
+                overview = ""
+            else:
+                overview = own = own or _save_overview(root, f"overview-{n_image}.jpg", pixels)
             pictures[n] = _place(field, crop.shape[1], crop.shape[0], overview)
     return [pictures[n] for n in range(len(report.fields))]
+
+
+def _draw_slide(root: Path, blob: str, read_pixels: Callable[[str], NDArray[np.uint8]]) -> str:
+    """The picture of a slide, written once."""
+    file = f"slide-{blob}.jpg"
+    return file if (root / file).exists() else _save_overview(root, file, read_pixels(blob))
+
+
+def _save_overview(root: Path, file: str, pixels: NDArray[np.uint8]) -> str:
+    _shrink(pixels, OVERVIEW_PX).save(root / file, quality=JPEG_QUALITY)
+    return file
 
 
 def _shrink(pixels: NDArray[np.uint8], longest_px: int) -> Image.Image:
@@ -134,7 +151,7 @@ def _shrink(pixels: NDArray[np.uint8], longest_px: int) -> Image.Image:
 def _place(field: FieldReport, width_px: int, height_px: int, overview: str) -> Picture:
     mm_per_px = min(PHOTO_MM[0] / width_px, PHOTO_MM[1] / height_px)
     width_mm, height_mm = width_px * mm_per_px, height_px * mm_per_px
-    found = None if field.is_whole_image else place_on_overview(field, overview)
+    found = place_on_overview(field, overview) if overview else None
     if field.mpp is None:
         return Picture(width_mm, height_mm, None, 0.0, found)
     mm_per_um = mm_per_px / field.mpp
@@ -143,19 +160,24 @@ def _place(field: FieldReport, width_px: int, height_px: int, overview: str) -> 
 
 
 def place_on_overview(field: FieldReport, file: str) -> Overview:
-    """Where the field lies, in mm from the image's corner; a tiny one is drawn larger about its middle, within the image."""
-    mm_per_px = min(OVERVIEW_MM[0] / field.width_px, OVERVIEW_MM[1] / field.height_px)
-    width_mm, height_mm = field.width_px * mm_per_px, field.height_px * mm_per_px
+    """Where the field lies on its slide, or else in its image, in mm from the corner; a tiny one is drawn larger about its middle,
+    within the picture.
+    """
+    box, slide = field.box, field.slide if field.slide and field.slide.overview else None
+    # Pixel centres lie at integers: the image's corner is at -0.5. Places on a slide go by corners.
+    corner = (slide.left_px, slide.top_px) if slide else (box.left + 0.5, box.top + 0.5)
+    width_px, height_px = (slide.width_px, slide.height_px) if slide else (field.width_px, field.height_px)
+    mm_per_px = min(OVERVIEW_MM[0] / width_px, OVERVIEW_MM[1] / height_px)
+    width_mm, height_mm = width_px * mm_per_px, height_px * mm_per_px
 
-    def span(low_px: float, high_px: float, whole_mm: float) -> tuple[float, float]:
-        # Pixel centres lie at integers: the image's corner is at -0.5.
-        size = min(whole_mm, max(SMALLEST_PLACE_MM, (high_px - low_px) * mm_per_px))
-        middle = ((low_px + high_px) / 2 + 0.5) * mm_per_px
+    def span(low_px: float, length_px: float, whole_mm: float) -> tuple[float, float]:
+        size = min(whole_mm, max(SMALLEST_PLACE_MM, length_px * mm_per_px))
+        middle = (low_px + length_px / 2) * mm_per_px
         return min(max(0.0, middle - size / 2), whole_mm - size), size
 
-    left, width = span(field.box.left, field.box.right, width_mm)
-    top, height = span(field.box.top, field.box.bottom, height_mm)
-    return Overview(file, width_mm, height_mm, (left, top, width, height))
+    left, width = span(corner[0], box.right - box.left, width_mm)
+    top, height = span(corner[1], box.bottom - box.top, height_mm)
+    return Overview("The slide" if slide else "The whole image", file, width_mm, height_mm, (left, top, width, height))
 
 
 def _draw_legend(root: Path, palette: Palette, areas: list[PaintedArea]) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def _list_field_images(view: CaseView, read_record: ReadRecord | None) -> dict[i
         images[image.id] = FieldImage(
             image.id, f"Image {number}", image.sha256, image.blob, image.width_px, image.height_px,
             size.mpp if size else None, size.source if size else "", record,
-            SlidePlace(cut.slide_id, *cut.box[:2]) if cut else None,
+            SlidePlace(cut.slide_id, *cut.box[:2], *cut.slide_size_px, cut.overview) if cut else None,
         )  # fmt: skip
     return images
 

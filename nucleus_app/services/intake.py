@@ -21,7 +21,6 @@ from db.images import (
     find_same_file,
     get_image,
     has_images,
-    is_blob_used,
     list_images_of,
     rename_image,
 )
@@ -31,6 +30,7 @@ from nucleus_app.domain.scale import STATED_BY_USER, PixelSize, check_extent, ch
 from nucleus_app.errors import UnknownPixelSize
 from nucleus_app.imaging.reader import ReadImage, encode_png, read_image
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.services.kept import KeptPicture, keep_picture
 from nucleus_app.services.locks import is_signed, lock_open_case, lock_open_case_of
 from nucleus_app.services.workplace import Workplace
 
@@ -95,27 +95,20 @@ def store_image(
     """Store pixels as an image of a case, and queue its scoring. ``find_place`` is asked, and ``note`` may write down more of the
     image, in the transaction that keeps it.
     """
-    png = encode_png(image.rgb)
-    blob = workplace.blobs.put(png)
-    try:
+    with keep_picture(workplace, encode_png(image.rgb)) as kept:
         with session_scope(workplace.engine, write=True) as session:
-            stored = _record(workplace, session, image, blob, png, find_place(session), is_synthetic=is_synthetic)
+            stored = _record(workplace, session, image, kept, find_place(session), is_synthetic=is_synthetic)
             note(session, stored)
         return stored
-    except BaseException:
-        with session_scope(workplace.engine, write=True) as session:
-            if not is_blob_used(session, blob):  # pixels without a case would stay unseen for ever
-                workplace.blobs.discard(blob)
-        raise
 
 
 def _record(
-    workplace: Workplace, session: Session, image: ReadImage, blob: str, png: bytes, place: Place, *, is_synthetic: bool
+    workplace: Workplace, session: Session, image: ReadImage, kept: KeptPicture, place: Place, *, is_synthetic: bool
 ) -> StoredImage:
     """Image, scoring and job."""
     new = NewImage(
-        sha256=image.sha256 or blob,
-        blob=blob,
+        sha256=image.sha256 or kept.blob,
+        blob=kept.blob,
         label=place.label,
         format=image.format,
         width_px=image.width_px,
@@ -129,8 +122,7 @@ def _record(
     if place.case_id is not None:
         lock_open_case(session, place.case_id)
     stored = add_image(session, new, now)
-    if not workplace.blobs.holds(blob):  # until the image was there, who had these pixels before might take them away
-        workplace.blobs.put(png)
+    kept.hold()
     if stored.pixel_size is not None and _fits(stored, workplace.settings.max_megapixels):
         workplace.jobs.enqueue_scoring(session, queue_scoring(session, stored.id, stored.pixel_size, now))
     return stored

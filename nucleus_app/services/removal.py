@@ -14,16 +14,17 @@ from db.images import (
     StoredImage,
     get_image,
     get_removed_image,
-    is_blob_used,
     list_removed_images,
     note_image_deletion,
     note_image_removal,
     put_back_image,
 )
 from db.scorings import find_latest_scoring, queue_scoring
+from db.slides import find_overview
 from nucleus_app.domain.line import to_line
 from nucleus_app.domain.sheet import FieldPlan
 from nucleus_app.errors import InvalidCase, NotFound
+from nucleus_app.services.kept import discard_unused
 from nucleus_app.services.locks import lock_case_at, lock_open_case
 from nucleus_app.services.submissions import MAX_READER
 from nucleus_app.services.workplace import Workplace
@@ -118,8 +119,9 @@ def _delete(workplace: Workplace, image: StoredImage) -> None:
         if get_removed_image(session, image.id) != image:
             raise NotFound("This image was put back meanwhile: look again, and repeat your change.")
         note_image_deletion(session, image.id, datetime.now(UTC))
-        if not is_blob_used(session, image.blob):
-            workplace.blobs.discard(image.blob)
+        for blob in (image.blob, find_overview(session, image.id)):
+            if blob:
+                discard_unused(workplace, session, blob)
 
 
 def _expiry(workplace: Workplace, image: StoredImage) -> datetime:

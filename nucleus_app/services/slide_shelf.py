@@ -17,15 +17,18 @@ from db.slides import CutField, StoredSlide, add_cut, find_case, get_slide, list
 from nucleus_app.domain.scale import check_extent
 from nucleus_app.errors import InvalidImage, NotFound
 from nucleus_app.imaging.brown import BrownMap, find_brown_spots, map_brown
-from nucleus_app.imaging.reader import MIN_SIDE_PX, ReadImage
+from nucleus_app.imaging.reader import MIN_SIDE_PX, ReadImage, encode_png
 from nucleus_app.imaging.slides import Box, Slide
 from nucleus_app.services.intake import MAX_LABEL, Place, store_image
+from nucleus_app.services.kept import keep_picture
 from nucleus_app.services.memory import Memory
 from nucleus_app.services.slides import open_slide
 from nucleus_app.services.workplace import Workplace
 
 MOST_OPEN = 4
 KEPT_MAPS = 8
+OVERVIEW_PX = 480
+"""Longest side of the small picture of the slide that is kept with each field, for its report."""
 
 
 class SlideShelf:
@@ -39,6 +42,7 @@ class SlideShelf:
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._maps: Memory[BrownMap] = Memory(KEPT_MAPS)
+        self._overviews: Memory[bytes] = Memory(KEPT_MAPS)
 
     def descriptor(self, slide_id: int, key: str) -> str:
         """For Deep Zoom. ``key``: the file's name, which the address holds. Raises NotFound."""
@@ -73,12 +77,14 @@ class SlideShelf:
                         return get_image(session, cut.image_id)
             with open_slide(self._workplace, stored) as slide:
                 image = ReadImage(slide.cut(box), "", slide.maker or "TIFF", slide.pixel_size, ())
-            return store_image(
-                self._workplace,
-                image,
-                lambda session: _find_place(session, slide_id),
-                lambda session, image: add_cut(session, slide_id, image.id, box[0], box[1]),
-            )
+                overview = self._overviews.get(slide_id, lambda: encode_png(slide.picture(OVERVIEW_PX)))
+            with keep_picture(self._workplace, overview) as kept:
+
+                def note(session: Session, image: StoredImage) -> None:
+                    add_cut(session, slide_id, image.id, box[0], box[1], kept.blob)
+                    kept.hold()
+
+                return store_image(self._workplace, image, lambda session: _find_place(session, slide_id), note)
 
     def _map(self, stored: StoredSlide) -> BrownMap:
         with open_slide(self._workplace, stored) as slide:

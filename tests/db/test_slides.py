@@ -41,11 +41,12 @@ def test_what_was_cut_is_listed_with_its_place_and_its_case_of_now(engine: Engin
         slide = add_slide(session, NEW, NOW)
         images = [add_image(session, IMAGE, NOW) for _ in range(2)]
         for n, image in enumerate(images):
-            add_cut(session, slide.id, image.id, 100 * n, 7)
+            add_cut(session, slide.id, image.id, 100 * n, 7, "c" * 64)
         move_image(session, images[1].id, images[0].case_id)
     with session_scope(engine) as session:
         cuts = list_cuts(session, [slide.id])
         assert list_cuts(session, []) == []
+    assert {(cut.overview, cut.slide_size_px) for cut in cuts} == {("c" * 64, (90_000, 70_000))}
     assert [(cut.image_id, cut.case_id, cut.box) for cut in cuts] == [
         (images[0].id, images[0].case_id, (0, 7, 4000, 3007)),
         (images[1].id, images[0].case_id, (100, 7, 4100, 3007)),
@@ -61,7 +62,7 @@ def test_whoever_locks_a_slide_second_sees_what_the_first_cut(engine: Engine) ->
         with session_scope(engine, write=True) as session:
             lock_slide(session, slide.id)
             seen.append(len(list_cuts(session, [slide.id])))
-            add_cut(session, slide.id, add_image(session, IMAGE, NOW).id, 0, 0)
+            add_cut(session, slide.id, add_image(session, IMAGE, NOW).id, 0, 0, "")
 
     threads = [threading.Thread(target=cut) for _ in range(4)]
     for thread in threads:

@@ -12,10 +12,11 @@ import pypdfium2
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from nucleus_app.domain.rules import Rule
 from nucleus_app.domain.sheet import FieldBox, Role
-from nucleus_app.reports.case_report import CaseReport, PaintedArea, Reopening, Signature, VersionOfNetwork
+from nucleus_app.reports.case_report import CaseReport, PaintedArea, Reopening, Signature, SlidePlace, VersionOfNetwork
 from nucleus_app.reports.coco import report_to_coco
 from nucleus_app.reports.pdf import SMALLEST_PLACE_MM, place_on_overview, render_pdf
 from nucleus_app.reports.printable import make_printable
@@ -246,6 +247,26 @@ def test_a_tiny_field_is_seen_on_the_overview_of_a_whole_slide(corner: tuple[int
     assert 0 <= left <= overview.width_mm - width
     assert 0 <= top <= overview.height_mm - height
     assert overview.width_mm <= 45
+
+
+def test_a_field_of_a_slide_is_shown_on_that_slide_whole_image_or_not() -> None:
+    drawn: list[str] = []
+
+    def read(blob: str) -> NDArray[np.uint8]:
+        drawn.append(blob)
+        return np.full((300, 400, 3), 200, np.uint8) if blob == "slide" else grey_pixels(blob)
+
+    whole = net_report().fields[0]
+    fields = [replace(whole, id=n, slide=SlidePlace(3, 2000.0 * n, 900.0, 8000, 6000, "slide")) for n in (1, 2)]
+    pages = read_pdf(render_pdf(make_report(NET_SHEET, fields), read))
+    assert drawn.count("slide") == 1
+    assert all("On the slide slide 3, x" in page for page in pages[-2:])
+    overview = place_on_overview(fields[1], "s.jpg")
+    assert (overview.title, overview.width_mm, overview.height_mm) == ("The slide", 40.0, 30.0)
+    left, top, width, _ = overview.place_mm
+    assert (left + width / 2, top) == pytest.approx((4048 * 40 / 8000, 900 * 30 / 6000), abs=1)
+    old = replace(whole, slide=SlidePlace(3, 2000.0, 900.0))  # cut before there were such pictures
+    assert render_pdf(make_report(NET_SHEET, [old]), read)
 
 
 def test_the_file_claims_pdf_a_and_embeds_its_fonts() -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from db.cases import add_reopening
 from db.engine import session_scope
 from db.scorings import fail_scoring
+from db.slides import CutField, find_cuts_of
 from nucleus_app.errors import InvalidCase, NotFound, SignedOff, StaleRevision
 from nucleus_app.services.downloads import write_cases
 from nucleus_app.services.intake import say_twin, score_at, take_in, take_in_demo
@@ -25,7 +26,7 @@ from nucleus_app.services.removal import (
 )
 from nucleus_app.services.scored_images import get_scored_image, list_scored_images
 from nucleus_app.services.slide_shelf import SlideShelf
-from nucleus_app.services.slides import list_slides_to_show, take_in_slide
+from nucleus_app.services.slides import list_slides_to_show, remove_slide, take_in_slide
 from nucleus_app.services.workplace import Workplace
 from tests.imaging.slide_files import write_slide
 from tests.services.casefolder import Folder, whole
@@ -207,3 +208,23 @@ def test_the_box_of_a_removed_field_can_be_cut_anew(workplace: Workplace, tmp_pa
     assert list_slides_to_show(workplace)[0]["fields"] == []
     anew = shelf.cut(slide.id, (0, 0, 300, 300))
     assert anew.id != first.id
+
+
+def test_the_small_picture_of_a_slide_goes_with_the_last_of_its_fields(workplace: Workplace, tmp_path: Path) -> None:
+    slide = take_in_slide(workplace, write_slide(tmp_path / "s.svs", RGB), "s.svs")
+    shelf = SlideShelf(workplace)
+    images = [shelf.cut(slide.id, (left, 0, left + 300, 300)) for left in (0, 400)]
+    overview, same = (find_cut(workplace, image.id).overview for image in images)
+    assert overview == same
+    case = Folder(workplace, images[0].case_id)
+    for image, stays in zip(images, (True, False), strict=True):
+        remove(case, image.id)
+        assert workplace.blobs.holds(overview), "it can be put back"
+        delete_removed(workplace, case.id, image.id)
+        assert workplace.blobs.holds(overview) == stays
+    remove_slide(workplace, slide.id)
+
+
+def find_cut(workplace: Workplace, image_id: int) -> CutField:
+    with session_scope(workplace.engine) as session:
+        return find_cuts_of(session, [image_id])[image_id]

@@ -337,7 +337,15 @@ def test_the_report_says_where_on_the_slide_a_field_lies(
     case = Folder(workplace, image.case_id)
     save_sheet(workplace, case.id, case.desk.view(case.id).case.rev, "", _with_box(case, [5.5, 5.5, 110.5, 120.5]))
     report = case.desk.report(case.id)[0]
-    assert [field.slide for field in report.fields] == [SlidePlace(slide.id, 106, 206)]
+    ((place, name),) = [(field.slide, field.slide.overview) for field in report.fields if field.slide]
+    assert place == SlidePlace(slide.id, 106, 206, 1300, 900, name)
+    overview = decode_png(workplace.blobs.get(name))
+    assert overview.shape == (332, 480, 3)
+    seen, whole = (
+        float(Image.fromarray(part).resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))[0])
+        for part in (overview, RGB)
+    )
+    assert seen == pytest.approx(whole, abs=3)
     assert say_slide(report.fields[0]) == f"slide {slide.id}, x 106, y 206 px (0.05, 0.10 mm)"
     written = report_to_fields_csv(report)
     header, row = (line.split(",") for line in written.splitlines()[-2:])
