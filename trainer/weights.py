@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Iterable
-from pathlib import Path
 
 from db.blobs import BlobStore
 from nucleus_app.errors import CheckpointError, NotFound
-from nucleus_app.kinet.checkpoint import Version, find_weights, load_version
+from nucleus_app.kinet.checkpoint import Version, find_weights, load_version, parse_version
 from nucleus_app.settings import Settings
 
 PREFIX = "lab-"
@@ -21,7 +19,6 @@ class Weights:
     def __init__(self, settings: Settings, blobs: BlobStore) -> None:
         self.base_path = find_weights(settings.weights)
         self._blobs = blobs
-        self._folder = settings.temporary_dir
 
     def load_base(self) -> Version:
         """The weights of the settings, or the shipped ones. Raises CheckpointError."""
@@ -30,7 +27,7 @@ class Weights:
     def load(self, sha256: str) -> Version:
         """Raises CheckpointError, with what to do, for weights that are gone or damaged."""
         try:
-            return self._load_base(sha256) or self._fetch(sha256)
+            return self._load_base(sha256) or parse_version(self._blobs.get(sha256))
         except (NotFound, CheckpointError) as error:
             raise CheckpointError(
                 f"The weights of version {sha256[:12]} are missing or damaged ({error}). Put another version in service, "
@@ -43,14 +40,6 @@ class Weights:
         except CheckpointError:  # nobody asked for it, perhaps
             return None
         return base if base.sha256 == sha256 else None
-
-    def _fetch(self, sha256: str) -> Version:
-        content = self._blobs.get(sha256)
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=self._folder, suffix=".safetensors") as file:
-            file.write(content)
-            file.flush()
-            return load_version(Path(file.name))
 
 
 def name_next(names: Iterable[str]) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import SafetensorError
+from safetensors.numpy import load, save_file
 
 from nucleus_app.domain.confidence import Confidence
 from nucleus_app.errors import CheckpointError
@@ -88,9 +88,18 @@ def load_version(path: Path) -> Version:
             f"there is no weight file at {path}: name another by NUCLEUS_WEIGHTS or --weights, or install the app anew"
         )
     try:
-        with safe_open(str(path), framework="numpy") as opened:
-            metadata = opened.metadata() or {}
-            state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118 (not a dict)
+        return parse_version(path.read_bytes())
+    except (CheckpointError, OSError) as error:
+        raise CheckpointError(
+            f"{path.name} is no KiNet weight file or is damaged ({error}): restore it from its source"
+        ) from error
+
+
+def parse_version(content: bytes) -> Version:
+    """The bytes of a weight file as a version. Raises CheckpointError unless they fit their seal."""
+    try:
+        state = load(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
         if metadata[SEAL_KEY] != _seal(metadata[HEADER_KEY], state):
             raise ValueError("its content does not fit its seal")
         header = json.loads(metadata[HEADER_KEY])
@@ -99,13 +108,9 @@ def load_version(path: Path) -> Version:
         provenance = from_mapping(Provenance, header["provenance"])
         confidence = from_mapping(Confidence, header["confidence"]) if header.get("confidence") else None
         scale_guess = from_mapping(ScaleGuess, header.get("scale_guess", {}))
-    except (SafetensorError, CheckpointError, OSError, KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path.name} is no KiNet weight file or is damaged ({error}): restore it from its source"
-        ) from error
-    return Version(
-        config, thresholds, provenance, hashlib.sha256(path.read_bytes()).hexdigest(), state, confidence, scale_guess
-    )
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(str(error)) from error
+    return Version(config, thresholds, provenance, hashlib.sha256(content).hexdigest(), state, confidence, scale_guess)
 
 
 def _seal(described: str, state: State) -> str:
