@@ -106,9 +106,9 @@ def find_overview(session: Session, image_id: int) -> str | None:
     return session.scalar(select(SlideFieldRow.overview).where(SlideFieldRow.image_id == image_id))
 
 
-def list_cuts(session: Session, slide_ids: list[int]) -> list[CutField]:
+def list_cuts(session: Session, slide_ids: list[int], *, with_removed: bool = False) -> list[CutField]:
     """What was cut out of slides and not removed since, in the order in which it was cut."""
-    return _list_cuts(session, SlideFieldRow.slide_id.in_(slide_ids))
+    return _list_cuts(session, SlideFieldRow.slide_id.in_(slide_ids), with_removed=with_removed)
 
 
 def find_case(slide: StoredSlide, cuts: Sequence[CutField]) -> int | None:
@@ -116,13 +116,14 @@ def find_case(slide: StoredSlide, cuts: Sequence[CutField]) -> int | None:
     return cuts[-1].case_id if cuts else slide.case_id
 
 
-def _list_cuts(session: Session, which: ColumnElement[bool]) -> list[CutField]:
+def _list_cuts(session: Session, which: ColumnElement[bool], *, with_removed: bool = False) -> list[CutField]:
     rows = (
         select(SlideFieldRow, ImageRow, SlideRow)
         .join(ImageRow, ImageRow.id == SlideFieldRow.image_id)
         .join(SlideRow, SlideRow.id == SlideFieldRow.slide_id)
     )
-    found = session.execute(rows.where(which, ImageRow.removed.is_(None)).order_by(ImageRow.id))
+    shown = rows if with_removed else rows.where(ImageRow.removed.is_(None))
+    found = session.execute(shown.where(which).order_by(ImageRow.id))
     return [
         CutField(
             cut.slide_id, image.id, image.case_id, image.label,

@@ -13,6 +13,7 @@ PREFIX = "NUCLEUS_"
 DEVICES = ("", "cpu", "cuda", "mps", "torch-cpu")
 TRAINERS = ("embedded", "external", "off")
 FEWEST_STEPS = 20
+MOST_DAYS = 36_500
 """Fewer steps of a training run teach nothing."""
 LOCAL_HOSTS = ("localhost", "127.0.0.1")
 
@@ -159,8 +160,8 @@ def _check(settings: Settings) -> None:
             f"NUCLEUS_TRAINER_SLOT and NUCLEUS_WORKER_SLOT are both {settings.trainer_slot!r}: use two names"
         )
     for key, days in (("SLIDES", settings.keep_slides_days), ("REMOVED", settings.keep_removed_days)):
-        if days < 1:
-            raise NucleusAppError(f"NUCLEUS_KEEP_{key}_DAYS is {days}: use 1 or more")
+        if not 1 <= days <= MOST_DAYS:
+            raise NucleusAppError(f"NUCLEUS_KEEP_{key}_DAYS is {days}: use 1 to {MOST_DAYS}")
     if settings.replay_dir and not Path(settings.replay_dir).is_dir():
         raise NucleusAppError(
             f"NUCLEUS_REPLAY_DIR is {settings.replay_dir!r}: use a folder of labelled images, or none"

@@ -187,6 +187,8 @@ def test_settings_come_from_the_environment_and_nothing_unknown_is_accepted() ->
         ("NUCLEUS_TRAINER", "none", "'embedded', 'external' or 'off'"),
         ("NUCLEUS_TRAIN_AFTER_FIELDS", "-1", "use 0 or more"),
         ("NUCLEUS_TRAIN_STEPS", "19", "NUCLEUS_TRAIN_STEPS is 19: use 20 or more"),
+        ("NUCLEUS_KEEP_REMOVED_DAYS", "0", "is 0: use 1 to 36500"),
+        ("NUCLEUS_KEEP_SLIDES_DAYS", "3000000", "is 3000000: use 1 to 36500"),
         ("NUCLEUS_TRAINER_SLOT", "../x", "up to 40 letters, digits, dots, - and _"),
         ("NUCLEUS_TRAINER_SLOT", "t" * 41, "up to 40 letters, digits, dots, - and _"),
         ("NUCLEUS_TRAINER_SLOT", "gpu\n", "up to 40 letters, digits, dots, - and _"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,8 @@ from nucleus_app.kinet.preprocess import Rgb
 from nucleus_app.kinet.proximity import Maps
 
 CUDA_BATCH = 4
+COMPILE_AFTER = 50
+"""Compiling takes about a minute for each size of a window, so it has to have been asked for so often."""
 logger = logging.getLogger(__name__)
 
 
@@ -24,8 +27,8 @@ Compiler = str | Callable[..., Any]
 
 
 class TorchBackend:
-    """Channels last. For serving on CUDA ``fast`` runs the network in bfloat16, several windows at once, compiled for any
-    size; peaks are found in float32 always.
+    """Channels last. For serving on CUDA ``fast`` runs the network in bfloat16, several windows at once, and compiled for the
+    sizes that come again and again; peaks are found in float32 always.
     """
 
     def __init__(
@@ -44,7 +47,9 @@ class TorchBackend:
         self._peaks = PeakGraph(network, smoothing_px).eval()
         self._roi = RoiGraph(network).eval()
         self._features = FeatureGraph(network).eval()
-        self._compiled = torch.compile(self._peaks, dynamic=True, backend=compiler) if fast and compiler else None
+        # For any size at once (dynamic) the compiler's algebra of sizes did not end within ten minutes.
+        self._compiled = torch.compile(self._peaks, dynamic=False, backend=compiler) if fast and compiler else None
+        self._asked: Counter[torch.Size] = Counter()
 
     @torch.inference_mode()
     def mark(self, windows: NDArray[np.uint8], levels: NDArray[np.float32]) -> list[MarkedMaps]:
@@ -54,8 +59,9 @@ class TorchBackend:
         return [MarkedMaps(m, p) for m, p in zip(maps.cpu().numpy(), peaks.cpu().numpy(), strict=True)]
 
     def _run(self, rgb: torch.Tensor, levels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Compiled where that works on this machine (it needs a C compiler), else as it is."""
-        if self._compiled is not None:
+        """Compiled where that pays and works on this machine (it needs a C compiler), else as it is."""
+        self._asked[rgb.shape] += 1
+        if self._compiled is not None and self._asked[rgb.shape] > COMPILE_AFTER:
             try:
                 compiled: tuple[torch.Tensor, torch.Tensor] = self._compiled(rgb, levels)
             except torch.OutOfMemoryError:

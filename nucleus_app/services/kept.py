@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.orm import Session
 
-from db.engine import session_scope
+from db.engine import session_scope, take_turns
 from db.images import is_blob_used
 from nucleus_app.services.workplace import Workplace
 
@@ -41,5 +41,6 @@ def keep_picture(workplace: Workplace, png: bytes) -> Iterator[KeptPicture]:
 
 def discard_unused(workplace: Workplace, session: Session, blob: str) -> None:
     """Delete a picture that no row names (any more)."""
+    take_turns(session, "image")  # a row that another transaction is just writing is seen, or comes after
     if not is_blob_used(session, blob):
         workplace.blobs.discard(blob)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,7 +29,8 @@ from nucleus_app.services.locks import lock_case_at, lock_open_case
 from nucleus_app.services.submissions import MAX_READER
 from nucleus_app.services.workplace import Workplace
 
-LISTED = 50
+logger = logging.getLogger(__name__)
+LISTED = 500
 
 
 def remove_image(workplace: Workplace, case_id: int, rev: int, reader: str, image_id: int) -> None:
@@ -54,8 +55,11 @@ def put_back(workplace: Workplace, case_id: int, reader: str, image_id: int) -> 
     now = datetime.now(UTC)
     with session_scope(workplace.engine, write=True) as session:
         case = lock_open_case(session, case_id)
+        take_turns(session, "image")  # whoever deletes it is done, or comes after
         image = get_removed_image(session, image_id)
         _check_case(image, case_id)
+        if not workplace.blobs.holds(image.blob):  # a deletion was interrupted: it is taken up again within the hour
+            raise NotFound("The pixels of this image are deleted already: drop its file again.")
         put_back_image(session, image_id)
         sheet = case.sheet.with_fields(_list_fields(session, image))
         change_sheet(session, case.id, sheet, to_line(reader, MAX_READER), now)
@@ -108,8 +112,12 @@ def delete_expired(workplace: Workplace) -> None:
     with session_scope(workplace.engine) as session:
         due = [image for image in list_removed_images(session) if now >= _expiry(workplace, image)]
     for image in due:
-        with suppress(NotFound):  # put back, or deleted by another process
+        try:
             _delete(workplace, image)
+        except NotFound:  # put back, or deleted by another process
+            pass
+        except Exception:  # the others must not wait for it
+            logger.exception("image %d was removed long enough ago, but its pixels could not be deleted", image.id)
 
 
 def _delete(workplace: Workplace, image: StoredImage) -> None:

@@ -26,7 +26,7 @@ from nucleus_app.domain.edits import STORED, Bounds, SignedEdit, edit_to_mapping
 from nucleus_app.domain.nuclei import CANDIDATE_SHARE, Nuclei
 from nucleus_app.domain.packing import unpack_nuclei
 from nucleus_app.domain.review import Review
-from nucleus_app.errors import InvalidEdit, StaleRevision
+from nucleus_app.errors import InvalidEdit, NotFound, StaleRevision
 from nucleus_app.reports.formats import tally_to_mapping
 from nucleus_app.services.locks import check_open
 from nucleus_app.services.submissions import TAKEN_AT_ONCE, Submission, parse_submission
@@ -146,7 +146,11 @@ class ReviewDesk:
             latest = find_latest_scoring(session, scoring.image_id)
             if latest is not None and latest.id != scoring_id:
                 raise StaleRevision("This image was scored again: corrections belong to its latest scoring.")
-            check_open(session, get_image(session, scoring.image_id).case_id)
+            try:
+                image = get_image(session, scoring.image_id)
+            except NotFound as error:
+                raise StaleRevision("This image was removed: put it back, then correct it.") from error
+            check_open(session, image.case_id)
             if scoring.is_refused:
                 raise StaleRevision("Nothing was counted in this image: press Score again, then correct the result.")
             opened = slot.get(session, lambda: scoring)

@@ -150,8 +150,11 @@ def _brown_to_mapping(slide: StoredSlide, brown: BrownMap, mm2: float, taken: Se
 
 
 def _find_place(session: Session, slide_id: int) -> Place:
-    """The next field's label, and its case: that of the last one, which may have been moved since."""
+    """The next field's label, and its case: that of the last one, which may have been moved since. Fields that were removed have
+    their numbers still, and their case where there is no other.
+    """
     slide = lock_slide(session, slide_id)
-    cuts = list_cuts(session, [slide_id])
-    number = f" · {len(cuts) + 1}"
+    ever = list_cuts(session, [slide_id], with_removed=True)
+    number = f" · {len(ever) + 1}"
+    cuts = list_cuts(session, [slide_id]) or ever
     return Place(slide.label[: MAX_LABEL - len(number)] + number, find_case(slide, cuts))

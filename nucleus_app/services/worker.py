@@ -112,9 +112,13 @@ class Scorer:
         return self._shelf.get(began_with)
 
     def _refuse_other_plan(self, scoring_id: int, tiles: int) -> None:
-        """Tiles of two plans neither make one: an upgrade may have changed their size while a scoring was under way."""
+        """Tiles of two plans neither make one: an upgrade may have changed their size while a scoring was under way. Raises NotFound
+        for an image that was removed meanwhile.
+        """
         with session_scope(self._workplace.engine) as session:
-            planned = get_scoring(session, scoring_id).tiles_total
+            scoring = get_scoring(session, scoring_id)
+            get_image(session, scoring.image_id)
+        planned = scoring.tiles_total
         if planned != tiles:
             raise CheckpointError("The app was upgraded while this image was being scored: press Score again.")
 

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from nucleus_app import RESEARCH_USE_ONLY, __version__
-from nucleus_app.errors import NucleusAppError, WholeSlide
+from nucleus_app.errors import NotFound, NucleusAppError, WholeSlide
 from nucleus_app.services.intake import MAX_LABEL, rename, say_twin, score_at, take_in
 from nucleus_app.services.scored_images import ScoredImage, get_scored_image, list_scored_images
 from nucleus_app.services.slides import reopen_slide, take_in_slide
@@ -211,8 +211,11 @@ class Handlers:
         return [*self._guarded(act, notices), *_offer([id_ for id_ in waiting if self._waits(id_)])]
 
     def _waits(self, image_id: int) -> bool:
-        """Whether an image has no pixel size to be scored at."""
-        return get_scored_image(self._workplace, image_id).scoring is None
+        """Whether an image has no pixel size to be scored at. One that was removed waits for nothing."""
+        try:
+            return get_scored_image(self._workplace, image_id).scoring is None
+        except NotFound:
+            return False
 
     def _guarded(self, act: Callable[[], ScoredImage], notices: Sequence[Notice] = (), *, shows: bool = True) -> Fields:
         try:

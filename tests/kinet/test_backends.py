@@ -12,6 +12,7 @@ import torch
 from nucleus_app.domain.agreement import compare_nuclei
 from nucleus_app.domain.labelled import LabelledImage
 from nucleus_app.imaging.synthetic import FieldRecipe, draw_field
+from nucleus_app.kinet import torch_backend
 from nucleus_app.kinet.backends import OPENVINO, TORCH_CPU, choose_device, open_backend, wrap_network
 from nucleus_app.kinet.checkpoint import SHIPPED_WEIGHTS, Version, load_version, write_version
 from nucleus_app.kinet.network import restore_network
@@ -48,8 +49,9 @@ def test_a_network_in_memory_runs_like_its_version(side: int, tiny: Version) -> 
         assert ((first.peaks > 0) == (second.peaks > 0)).mean() > 0.999
 
 
-def test_a_compiled_network_runs_like_the_plain_one_at_any_size(tiny: Version) -> None:
+def test_a_compiled_network_runs_like_the_plain_one_at_any_size(tiny: Version, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on CUDA, in half precision, here with a compiler that needs no card."""
+    monkeypatch.setattr(torch_backend, "COMPILE_AFTER", 0)
     network = restore_network(tiny)
     plain = TorchBackend(network, 1.5, "cpu")
     compiled = TorchBackend(network, 1.5, "cpu", fast=True, compiler="eager")
@@ -69,7 +71,29 @@ def test_half_precision_finds_the_same_nuclei(shipped: Predictor, field: Labelle
     assert len(np.unique(found.scores)) > 0.9 * len(found)  # float32, not the steps of bfloat16
 
 
-def test_a_compiler_that_fails_costs_speed_only(tiny: Version, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_sizes_that_come_again_and_again_are_compiled_and_each_for_itself(tiny: Version) -> None:
+    """A compiler takes a minute for one size; asked for all of them at once it did not end."""
+    compiled: list[list[torch.Size | int]] = []
+
+    def compile_graph(graph: torch.fx.GraphModule, inputs: list[torch.Tensor]) -> object:
+        compiled.append([value.shape for value in inputs if value.ndim == 4 and value.dtype == torch.uint8])
+        return graph.forward
+
+    backend = TorchBackend(restore_network(tiny), 1.5, "cpu", fast=True, compiler=compile_graph)
+    often, once = (np.zeros((1, side, 64, 3), np.uint8) for side in (64, 96))
+    for _ in range(torch_backend.COMPILE_AFTER):
+        backend.mark(often, LEVELS)
+    assert not compiled
+    for windows in (often, once, often):
+        backend.mark(windows, LEVELS)
+    assert compiled == [[often.shape]]
+
+
+def test_a_compiler_that_fails_costs_speed_only(
+    tiny: Version, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch_backend, "COMPILE_AFTER", 0)
+
     def broken(*_: object) -> None:
         raise RuntimeError
 

@@ -6,9 +6,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from sqlalchemy import text
 
+from db.blobs import BlobStore
 from db.cases import add_reopening
 from db.engine import session_scope
 from db.scorings import fail_scoring
@@ -28,6 +31,7 @@ from nucleus_app.services.scored_images import get_scored_image, list_scored_ima
 from nucleus_app.services.slide_shelf import SlideShelf
 from nucleus_app.services.slides import list_slides_to_show, remove_slide, take_in_slide
 from nucleus_app.services.workplace import Workplace
+from nucleus_app.ui.page import Handlers
 from tests.imaging.slide_files import write_slide
 from tests.services.casefolder import Folder, whole
 from tests.services.reviewing import add_image, add_scoring, body, reclass
@@ -198,6 +202,76 @@ def test_what_the_worker_gave_up_meanwhile_is_scored_when_it_is_back(
     latest = get_scored_image(workplace, image_id).scoring
     assert latest is not None
     assert (latest.is_open, latest.id > waiting.id, latest.pixel_size) == (True, True, waiting.pixel_size)
+
+
+def test_what_lost_its_pixels_to_an_interrupted_deletion_is_not_put_back(
+    workplace: Workplace, case: Folder, second: int
+) -> None:
+    blob = get_scored_image(workplace, second).image.blob
+    only = take_in(workplace, _draw(workplace, 3), "c.png", case.id)
+    remove(case, only.id)
+    assert only.blob != blob
+    workplace.blobs.discard(only.blob)  # killed before the commit
+    with pytest.raises(NotFound, match="drop its file again"):
+        put_back(workplace, case.id, "", only.id)
+    delete_expired(age(workplace, 15))
+    assert list_removed_to_show(workplace) == []
+
+
+def test_one_image_that_cannot_be_deleted_keeps_no_other(
+    workplace: Workplace, case: Folder, second: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = [take_in(workplace, _draw(workplace, seed), "c.png", case.id) for seed in (1, 2)]
+    for image in others:
+        remove(case, image.id)
+    discard = BlobStore.discard
+
+    def refuse(self: BlobStore, name: str) -> None:
+        if name == others[0].blob:
+            raise PermissionError
+        discard(self, name)
+
+    monkeypatch.setattr(BlobStore, "discard", refuse)
+    delete_expired(age(workplace, 15))
+    assert [workplace.blobs.holds(image.blob) for image in others] == [True, False]
+    assert [left["id"] for left in list_removed_to_show(workplace)] == [others[0].id]
+
+
+def _draw(workplace: Workplace, seed: int) -> Path:
+    file = workplace.settings.data_dir / f"{seed}.png"
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (60, 80, 3), dtype=np.uint8)).save(file)
+    return file
+
+
+def test_who_corrects_a_removed_image_is_told_once_that_it_was_removed(
+    workplace: Workplace, case: Folder, second: int
+) -> None:
+    scoring = get_scored_image(workplace, second).scoring
+    assert scoring is not None
+    remove(case, second)
+    with pytest.raises(StaleRevision, match="This image was removed: put it back"):
+        case.reviews.take_edits(scoring.id, body(reclass(1, c=2), client="other", after=1))
+
+
+def test_a_removed_image_waits_for_no_pixel_size(workplace: Workplace, case: Folder) -> None:
+    waiting = [take_in(workplace, _draw(workplace, seed), "c.png", case.id).id for seed in (1, 2, 3)]
+    remove(case, waiting[0])
+    handlers = Handlers(workplace)
+    value, *_, offered, _ = handlers.score_all(waiting[1], 0.5, waiting)
+    assert value["notices"] == []
+    assert offered == []
+    assert [get_scored_image(workplace, id_).state for id_ in waiting[1:]] == ["queued", "queued"]
+
+
+def test_after_a_removal_the_slides_next_field_has_the_case_and_a_number_of_its_own(
+    workplace: Workplace, tmp_path: Path
+) -> None:
+    slide = take_in_slide(workplace, write_slide(tmp_path / "s.svs", RGB), "s.svs")
+    shelf = SlideShelf(workplace)
+    first = shelf.cut(slide.id, (0, 0, 300, 300))
+    remove(Folder(workplace, first.case_id), first.id)
+    second = shelf.cut(slide.id, (400, 0, 700, 300))
+    assert (second.case_id, second.label) == (first.case_id, "s.svs · 2")
 
 
 def test_the_box_of_a_removed_field_can_be_cut_anew(workplace: Workplace, tmp_path: Path) -> None:

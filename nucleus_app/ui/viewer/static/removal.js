@@ -10,7 +10,7 @@ const UNSENT = 'Your last correction is not saved yet, so the image was not remo
 export class Removal {
   constructor(base, desk) {
     Object.assign(this, { base, desk, removed: [], asked: null, leaving: null, shown: '' });
-    this.button = button('Remove it', () => this.remove());
+    this.button = button('Remove it', () => this.remove(), { onkeydown: (event) => { if (event.repeat) event.preventDefault(); } }); // a held Enter removes one
     this.title = el('summary', {});
     this.list = el('ul', { class: 'nv-removed' });
     this.node = el('details', { class: 'nv-section nv-moving', hidden: true }, this.title,
@@ -23,7 +23,8 @@ export class Removal {
     if (viewer.session?.outbox.pending) return desk.explain(UNSENT);
     const { label } = viewer.data, next = this.after(image);
     this.leaving = image;
-    const wrong = await store.act('remove', ({ rev }) => ({ rev, image }));
+    this.button.disabled = true;
+    const wrong = await store.act('remove', ({ rev }) => ({ rev, image })).finally(() => { this.button.disabled = false; });
     if (wrong) {
       this.leaving = null;
       return desk.tell(wrong);
@@ -79,12 +80,16 @@ export class Removal {
 
   /** Returns whether the server did it; what went wrong is told. */
   async send(caseId, what, image) {
+    if (this.sending) return false; // pressed twice
+    this.sending = true;
     try {
       await ask(`${this.base}nucleus/api/cases/${caseId}/${what}`, { method: 'POST', body: { reader: this.desk.viewer.reader(), image } });
       return true;
     } catch (error) {
       this.desk.tell(error.status ? error.message : UNSURE);
       return false;
+    } finally {
+      this.sending = false;
     }
   }
 
